@@ -70,12 +70,13 @@ pub(crate) enum Command {
     /// Tools, as the clients see them that know their URL alone
     #[command(subcommand)]
     Resource(Resource),
-    /// Finds the servers that issue tokens for a tool: the path found, each document, and what a
-    /// client would use
+    /// Finds the servers that issue tokens for a tool: the path found, each document, what `aims
+    /// login` would use, and why
     Discover(Survey),
     /// Logs a user in to a tool in a browser, and keeps the tokens in a sealed file
     Login(Box<Login>),
-    /// Revokes the tokens for a tool at its server, and removes them
+    /// Revokes all tokens of a user for a tool at its server, whatever their scopes, and removes
+    /// them
     Logout(Box<Logout>),
     /// An identity server and authorization server for development
     #[command(subcommand)]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use aims_fetch::{Fetch as _, Fetcher};
+use aims_fetch::{Fetch, Fetcher};
 use aims_jose::Chain;
 use aims_oauth_client::{
     ClientMetadata, Connection, Connector, Error, FileStore, Identities, Loopback, Receive,
@@ -65,7 +65,7 @@ pub(crate) fn get(get: &GetToken) -> Result<Zeroizing<String>, Failure> {
     })
 }
 
-/// Revokes the tokens and removes them.
+/// Revokes all tokens for the tool, whatever their scopes, and removes them.
 pub(crate) fn logout(logout: &Logout) -> Result<Zeroizing<String>, Failure> {
     let connector = connector(&logout.session)?.by_user(Absent);
     run(async {
@@ -121,9 +121,20 @@ fn fetcher(session: &Session) -> Result<Fetcher, Failure> {
     })
 }
 
+/// Returns the connector that a login uses, with the identities of this program alone.
+pub(crate) fn of_user(http: impl Fetch + 'static) -> Connector {
+    Connector::new(identities(), http)
+        .accept_broader_resource()
+        .by_user(Absent)
+}
+
+fn identities() -> Identities {
+    Identities::new().register(ClientMetadata::native("aims").accept_secret())
+}
+
 fn connector(session: &Session) -> Result<Connector, Failure> {
     let store = store(session)?;
-    let mut identities = Identities::new().register(ClientMetadata::native("aims").accept_secret());
+    let mut identities = identities();
     if let Some(client) = &session.client_id {
         identities = identities.everywhere(PublicClient::new(client.clone()));
     }

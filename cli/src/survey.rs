@@ -7,7 +7,7 @@ mod trail;
 
 use std::sync::Arc;
 
-use aims_fetch::{Fetch as _, Fetcher};
+use aims_fetch::{Fetch, Fetcher};
 use aims_jose::Chain;
 use aims_jose::time::SystemClock;
 use aims_oauth_client::discovery::{resource_within, server};
@@ -52,14 +52,21 @@ pub(crate) fn run(survey: &Survey, view: View) -> Result<(Zeroizing<String>, boo
         code: error.code(),
         detail: Chain(&error).to_string(),
     })?;
-    let trail = Trail::new(Arc::new(fetcher));
+    let fetcher: Arc<dyn Fetch> = Arc::new(fetcher);
+    let trail = Trail::new(Arc::clone(&fetcher));
     let surveyor = Surveyor {
         resource: &survey.url,
         trail: &trail,
         view,
+        challenges: Challenges::default(),
         report: Report::new(&survey.url),
     };
-    let report = runtime.block_on(surveyor.survey());
+    let (mut report, challenges) = runtime.block_on(surveyor.survey());
+    if view == View::Client && report.has_usable_server() {
+        let connector = crate::login::of_user(fetcher).accept_any_issuer();
+        let explained = runtime.block_on(connector.explain(&survey.url, &challenges));
+        report.login = explained.ok().map(|it| it.to_string());
+    }
     let text = if survey.shown.json {
         crate::token::json(&report)?
     } else {
@@ -72,11 +79,12 @@ struct Surveyor<'a> {
     resource: &'a Resource,
     trail: &'a Trail,
     view: View,
+    challenges: Challenges,
     report: Report,
 }
 
 impl Surveyor<'_> {
-    async fn survey(mut self) -> Report {
+    async fn survey(mut self) -> (Report, Challenges) {
         let places = self.knock().await;
         if let Some(document) = self.document(places).await {
             self.report.document(&document);
@@ -84,7 +92,7 @@ impl Surveyor<'_> {
             self.servers(document.authorization_servers()).await;
         }
         self.report.asked = self.trail.steps();
-        self.report
+        (self.report, self.challenges)
     }
 
     /// Sends a request without a token, and reads the challenge. Returns the places that it names.
@@ -130,6 +138,7 @@ impl Surveyor<'_> {
         } else if places.is_empty() {
             self.mistake(Mistake::no_place());
         }
+        self.challenges = all;
         places
     }
 

@@ -218,6 +218,37 @@ fn from_login_to_logout() {
     assert_eq!(world.run(&["token", "get"]).status.code(), Some(1));
 }
 
+/// A logout ends the logins with all scopes of the user, and no other.
+#[test]
+fn a_logout_ends_all_scopes() {
+    let world = World::new("scopes");
+    assert!(world.login(&["login"]).0);
+    assert!(world.login(&["login", "--scope", "read write"]).0);
+    assert!(world.login(&["login", "--user", "bob"]).0);
+    let before = world.paths().len();
+    let out = world.run(&["logout"]);
+    assert!(out.status.success(), "{out:?}");
+    let asked = world.asked.lock().unwrap()[before..].to_vec();
+    let mut revoked: Vec<_> = asked.iter().filter(|(path, _)| path == "/revoke").collect();
+    revoked.dedup();
+    assert_eq!(revoked.len(), 2, "{asked:?}");
+    assert!(
+        revoked
+            .iter()
+            .all(|(_, body)| body.contains("token=planted-refresh-"))
+    );
+    for scope in ["read", "read write"] {
+        let get = world.run(&["token", "get", "--scope", scope]);
+        assert_eq!(get.status.code(), Some(1), "{scope}");
+    }
+    assert!(
+        world
+            .run(&["token", "get", "--user", "bob"])
+            .status
+            .success()
+    );
+}
+
 /// A server that is not accepted gets nothing, and a store that others can read is not used.
 #[test]
 fn refusals() {

@@ -118,6 +118,63 @@ fn a_good_tool_is_found() {
     assert_eq!(codes(&report), [""; 0]);
 }
 
+/// The client's view says what a login would use, and why not another way.
+#[test]
+fn what_a_login_would_use() {
+    let register = |base: &str, path: &str| match path {
+        SERVER => {
+            let mut document = server(base);
+            let members = document.as_object_mut().unwrap();
+            members.insert(
+                "registration_endpoint".into(),
+                format!("{base}/register").into(),
+            );
+            members.insert("scopes_supported".into(), json!(["offline_access"]));
+            Some((200, String::new(), document.to_string()))
+        }
+        path => good(base, path),
+    };
+    let cases: [(Route, &str); 2] = [
+        (
+            good,
+            "none: the client is unknown there, and cannot register",
+        ),
+        (register, "a new registration"),
+    ];
+    for (route, identity) in cases {
+        let base = serve(route);
+        let ran = Folder::new().run(&format!("discover {base}/mcp"));
+        for line in [
+            format!("login      resource  {base}/mcp"),
+            format!("login      server    {base}"),
+            format!("login      document  {base}{SERVER}"),
+            format!("login      identity  {identity}"),
+            "login      grant     authorization code, by a user in a browser".to_owned(),
+            "login        not     client credentials: it is not configured".to_owned(),
+            "login      token     bearer".to_owned(),
+        ] {
+            assert!(ran.out.lines().any(|it| it == line), "{line}\n{}", ran.out);
+        }
+        let is_listed = identity.starts_with("a new");
+        let scopes = if is_listed {
+            "offline_access tools:call"
+        } else {
+            "tools:call"
+        };
+        assert!(
+            ran.out.contains(&format!("scopes    {scopes}\n")),
+            "{}",
+            ran.out
+        );
+        let ran = Folder::new().run(&format!("discover --json {base}/mcp"));
+        let report: Value = serde_json::from_str(&ran.out).unwrap();
+        let login = report.get("login").and_then(Value::as_str).unwrap();
+        assert!(login.contains(identity), "{login}");
+        let ran = Folder::new().run(&format!("resource check {base}/mcp"));
+        assert!(!ran.out.contains("identity"), "{}", ran.out);
+    }
+}
+
 /// Each tool differs from the good one in one answer.
 #[test]
 fn each_mistake_is_named() {

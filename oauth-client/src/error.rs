@@ -194,6 +194,9 @@ pub enum Error {
     /// The store of tokens cannot be read or written.
     #[error("the store of tokens cannot be read or written")]
     Store(#[source] Arc<std::io::Error>),
+    /// The store has no room, and no value that it may remove.
+    #[error("the store of tokens is full; log users out, or allow more values")]
+    StoreFull,
     /// The content of the store cannot be used.
     #[error(
         "the store of tokens cannot be opened: expected a file sealed with this key; remove both \
@@ -354,6 +357,7 @@ impl Error {
         Self::RegistrationRefused(_) => Forbidden "client.registration_refused",
         Self::Registration { .. } => Malformed "client.registration",
         Self::Store(_) => Unavailable "store.unavailable",
+        Self::StoreFull => Unavailable "store.full",
         Self::StoreContent => Untrusted "store.content",
         Self::StorePermissions { .. } => Configuration "store.permissions",
         Self::NeedsUser { .. } => Forbidden "grant.needs_user",

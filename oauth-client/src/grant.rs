@@ -117,7 +117,8 @@ pub trait Grant: Debug + Send + Sync {
     }
 
     /// Returns how long to wait before the same request is sent again because no answer arrived, or
-    /// `None` to give up, which is the default. It is for grants that poll.
+    /// one of a server that failed or is busy. `None` gives up, which is the default. It is for
+    /// grants that poll.
     fn poll_unanswered(&self, last: Option<Duration>, now: UnixTime) -> Option<Duration> {
         let _unused = (last, now);
         None

@@ -52,7 +52,7 @@ pub use known_server::KnownServer;
 pub use revocation::RevocationFlow;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use source::TokenSource;
+pub use source::{Revoked, TokenSource};
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use step::drive;
@@ -60,9 +60,15 @@ pub use step::{Event, Flow, Step};
 #[cfg(feature = "file-store")]
 #[cfg_attr(docsrs, doc(cfg(feature = "file-store")))]
 pub use store::FileStore;
+#[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
+pub use store::SealingKey;
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use store::SqliteStore;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use store::{MemoryStore, StoreFuture, StoreKey, TokenStore};
+pub use store::{MemoryStore, StoreFuture, StoreKey, StoreLease, StoredValue, TokenStore};
 pub use token::Token;
 #[cfg(feature = "workload")]
 #[cfg_attr(docsrs, doc(cfg(feature = "workload")))]

@@ -1,6 +1,7 @@
 //! Gets access tokens, caches them and renews them.
 
 mod discover;
+mod held;
 mod shared;
 mod slot;
 mod wait;
@@ -15,17 +16,19 @@ use aims_jose::jwk::Thumbprint;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
-use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
+use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 use http::{Response, StatusCode};
 use tokio::runtime::Handle;
 
+pub use self::held::Revoked;
 use self::slot::{Failed, Kept, Landing, Next, Renewal, Slot};
 use crate::step::drive;
 use crate::store::TokenStore;
+use crate::token::User;
 use crate::{
-    ClientCredentials, DpopKey, Error, Event, Flow, Grant, KnownServer, Refresh, RevocationFlow,
-    Step, Target, Token, TokenFlow, TokenRules,
+    ClientCredentials, DpopKey, Error, Event, Flow, Grant, KnownServer, Refresh, Step, Target,
+    Token, TokenFlow, TokenRules,
 };
 
 /// Gets access tokens from one authorization server for one client, and caches them. Needs a tokio
@@ -172,7 +175,8 @@ impl TokenSource {
     ///
     /// One of them renews a token while the others wait, and stores the new refresh token before
     /// the access token is used. If a process ends between the answer of the server and the write,
-    /// the grant may be lost; the user is then needed again (`grant.needs_user`).
+    /// the grant may be lost; the user is then needed again (`grant.needs_user`). If the store
+    /// cannot be written, the new refresh token stays in memory, and the next call tries again.
     #[must_use]
     pub fn with_store(self, store: Arc<dyn TokenStore>) -> Self {
         self.with(|asker| asker.store = Some(store))
@@ -342,39 +346,16 @@ impl TokenSource {
         if let Some(running) = slot.running() {
             drop(running.outcome().await);
         }
-        let asked = tokio::time::timeout(self.asker.timeout, self.asker.request(&grant)).await;
+        let asked =
+            tokio::time::timeout(self.asker.timeout, self.asker.request(&grant, None)).await;
         let asked = asked.unwrap_or_else(|_elapsed| {
             let error = Error::Transport(aims_fetch::Error::Timeout);
             Err(error.into())
         });
         let kept = asked.map_err(|failed| failed.error)?;
-        self.asker.store_granted(&*grant, &kept.token).await?;
+        self.asker.store_granted(&grant, &kept, &slot).await?;
         slot.put(&kept);
         Ok(kept.token)
-    }
-
-    /// Removes the token and the refresh token of a grant, and revokes them at the server (RFC
-    /// 7009), as at a logout. A server without a revocation endpoint is not asked.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`RevocationFlow`](crate::RevocationFlow). The tokens are removed in every case.
-    pub async fn revoke(&self, grant: &dyn Grant) -> Result<(), Error> {
-        let removed = self.slot(grant)?.clear();
-        let removed = match self.asker.remove_stored(grant).await? {
-            Some(stored) => Some(stored),
-            None => removed,
-        };
-        let server = self.server();
-        let Some((token, hint)) = removed else {
-            return Ok(());
-        };
-        if server.endpoint(EndpointKind::Revocation).is_none() {
-            return Ok(());
-        }
-        let (client, now) = (Arc::clone(&self.asker.client), self.asker.clock.now());
-        let first = RevocationFlow::of(token, hint, client, server, now)?;
-        drive(first, &*self.asker.http, &*self.asker.clock).await
     }
 
     /// Removes a token that its resource has refused. The next call gets a new one.
@@ -463,10 +444,14 @@ impl Asker {
         let mut refused = None;
         if let Some(renewal) = slot.renewal() {
             let target = grant.target().clone();
-            let Renewal { token, granted } = renewal.clone();
+            let Renewal {
+                token,
+                granted,
+                user,
+            } = renewal.clone();
             let refresh = Refresh::new(target, token, granted, self.rules);
             let refresh: Arc<dyn Grant> = Arc::new(refresh);
-            match self.request(&refresh).await {
+            match self.request(&refresh, user).await {
                 Err(failed) if failed.rejects_grant() => {
                     slot.drop_renewal(&renewal);
                     refused = Some(failed.error);
@@ -477,10 +462,11 @@ impl Asker {
         if grant.is_stored_only() {
             return Err(Error::needs_user_after(refused).into());
         }
-        self.request(grant).await
+        self.request(grant, None).await
     }
 
-    async fn request(&self, grant: &Arc<dyn Grant>) -> Result<Kept, Failed> {
+    /// Requests a token. `user` is that of the earlier token, if this renews one.
+    async fn request(&self, grant: &Arc<dyn Grant>, user: Option<User>) -> Result<Kept, Failed> {
         let server = self
             .server
             .current(self.metadata_age, &*self.http, &*self.clock);
@@ -496,7 +482,8 @@ impl Asker {
         if failed.is_some_and(Error::is_lost) {
             self.server.set_lost();
         }
-        let token = asked??;
+        let mut token = asked??;
+        token.user = token.user.or(user);
         Ok(Kept::new(token, key, self.random, self.clock.now()))
     }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use aims_jose::digest::Fingerprint;
+use aims_jose::json;
+use aims_jose::jws::Unverified;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::challenge::{Challenge, Challenges};
@@ -10,6 +12,7 @@ use aims_oauth_wire::dpop::{DPOP, SCHEME};
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{HeaderValue, Request, Response, StatusCode, Uri};
+use serde::{Deserialize, Serialize};
 
 use crate::dpop::Role;
 use crate::{DpopKey, Error};
@@ -33,6 +36,28 @@ pub struct Token {
     pub(crate) dpop: Option<DpopKey>,
     pub(crate) refresh_token: Option<SecretText>,
     pub(crate) id_token: Option<SecretText>,
+    /// The user and the session, as the ID token names them. A renewal without one keeps them.
+    #[cfg_attr(
+        not(feature = "tokio"),
+        expect(dead_code, reason = "only a source reads it")
+    )]
+    pub(crate) user: Option<User>,
+}
+
+/// The user and the session of an ID token.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct User {
+    pub(crate) sub: String,
+    pub(crate) sid: Option<String>,
+}
+
+impl User {
+    /// Reads an ID token, whose signature is not needed: the server itself gave it.
+    pub(crate) fn of(id_token: &SecretText) -> Option<Self> {
+        let token = Unverified::parse_ignoring_key_references(id_token.expose(), usize::MAX);
+        let token = token.ok()?;
+        json::from_object(token.unverified_payload().ok()?).ok()
+    }
 }
 
 impl Token {

@@ -611,6 +611,66 @@ async fn the_tool_chooses_only_among_accepted_servers() {
     );
 }
 
+/// A login that failed does not count for a step-up: the next challenge asks again.
+#[tokio::test(start_paused = true)]
+async fn a_failed_step_up_can_be_repeated() {
+    let fails = Arc::new(Mutex::new(false));
+    let failing = Arc::clone(&fails);
+    let script = Script::new(move |request, number| {
+        if request.uri().path() == "/token" && *failing.lock().unwrap() {
+            return json_answer(503, &json!({"error": "temporarily_unavailable"}));
+        }
+        answer(request, number, &json!({}), &json!({}))
+    });
+    let user = User::default();
+    let connection = connected(&connector(native(), &script, &user)).await;
+    let challenge = challenged("Bearer error=\"insufficient_user_authentication\", max_age=\"60\"");
+    let challenge = challenge.iter().next().unwrap();
+    *fails.lock().unwrap() = true;
+    assert_eq!(code(connection.step_up(challenge).await), "oauth.refused");
+    *fails.lock().unwrap() = false;
+    assert!(connection.step_up(challenge).await.unwrap().is_some());
+    assert!(connection.step_up(challenge).await.unwrap().is_none());
+    assert_eq!(user.asked("max_age"), ["60", "60"]);
+}
+
+/// A registration that the server has forgotten is not used again, and the next connection
+/// registers anew. Another refusal keeps it.
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_registration_is_dropped() {
+    let error = Arc::new(Mutex::new(None));
+    let own = Arc::clone(&error);
+    let script = Script::new(move |request, number| {
+        let error = *own.lock().unwrap();
+        match (request.uri().path(), error) {
+            ("/token", Some(error)) => json_answer(400, &json!({ "error": error })),
+            _ => answer(request, number, &json!({}), &json!({})),
+        }
+    });
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+    let registrations = || {
+        paths(&script)
+            .iter()
+            .filter(|it| *it == "/register")
+            .count()
+    };
+    for (found, expected) in [
+        (None, 1),
+        (Some("invalid_grant"), 1),
+        (Some("invalid_client"), 1),
+        (None, 2),
+        (None, 2),
+    ] {
+        *error.lock().unwrap() = found;
+        let user = User::default();
+        let connector = connector(native(), &script, &user).for_user(format!("{found:?}"));
+        let connector = connector.with_store(Arc::clone(&store));
+        let outcome = connected(&connector).await.token().await;
+        assert_eq!(outcome.is_ok(), found.is_none());
+        assert_eq!(registrations(), expected, "{found:?}");
+    }
+}
+
 /// MCP revision 2025-03-26: the origin of the tool is its server, by name.
 #[tokio::test(start_paused = true)]
 async fn servers_without_resource_metadata() {

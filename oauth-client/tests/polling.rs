@@ -46,8 +46,15 @@ fn script(errors: &'static [&'static str], start: Instant) -> (Script, Times) {
         let mut asked = asked.lock().unwrap();
         asked.push(start.elapsed().as_secs());
         match errors.get(asked.len() - 1) {
-            Some(&"500") => Response::builder().status(500).body(Vec::new()).unwrap(),
-            Some(error) => json_answer(400, &json!({ "error": error })),
+            Some(error) => match error.split_once(' ') {
+                Some((status, error)) => {
+                    json_answer(status.parse().unwrap(), &json!({ "error": error }))
+                }
+                None => match error.parse::<u16>() {
+                    Ok(status) => Response::builder().status(status).body(Vec::new()).unwrap(),
+                    Err(_) => json_answer(400, &json!({ "error": error })),
+                },
+            },
             None => json_answer(
                 200,
                 &json!({"access_token": "t", "token_type": "Bearer",
@@ -107,7 +114,13 @@ async fn polling_follows_the_server() {
         (&[PENDING, "access_denied"], "oauth.refused", vec![0, 2]),
         (&["expired_token"], "oauth.refused", vec![0]),
         (&["invalid_grant"], "oauth.refused", vec![0]),
-        (&["500"], "oauth.response", vec![0]),
+        // A server that fails or is busy is asked again, at longer intervals.
+        (&["500", "500", PENDING], "ok", vec![0, 4, 12, 20]),
+        (&["429"], "ok", vec![0, 4]),
+        (&["503 temporarily_unavailable"], "ok", vec![0, 4]),
+        (&["503 access_denied"], "oauth.refused", vec![0]),
+        (&["404"], "oauth.response", vec![0]),
+        (&["400 temporarily_unavailable"], "oauth.refused", vec![0]),
     ] {
         for is_device in [true, false] {
             let start = Instant::now();
@@ -132,6 +145,54 @@ async fn polling_follows_the_server() {
         PENDING
     );
     assert!(times.lock().unwrap().last().unwrap() < &100);
+}
+
+/// A server that only fails is asked until the code expires.
+#[tokio::test(start_paused = true)]
+async fn a_failing_server_is_not_asked_for_ever() {
+    let start = Instant::now();
+    let (script, times) = script(&["500"; 100], start);
+    let found = by_device(&script, start).await;
+    assert_eq!(code(found), "oauth.response");
+    assert_eq!(*times.lock().unwrap(), [0, 4, 12, 28, 60]);
+}
+
+/// DEV-04: what a terminal shows is printable: no control characters, no letters that look like
+/// others, and not too long.
+#[tokio::test(start_paused = true)]
+async fn codes_and_urls_are_printable() {
+    let long = "A".repeat(65);
+    let device = "https://as.example/device";
+    let far = format!("{device}?{}", "a".repeat(2_048));
+    for (user_code, uri, complete, expected) in [
+        ("WDJB MJHT", device, device, "ok"),
+        (&*"A".repeat(64), device, device, "ok"),
+        ("WDJB\u{1b}[2J", device, device, "oauth.response"),
+        ("WDJB\nMJHT", device, device, "oauth.response"),
+        ("WDJB\u{202e}MJHT", device, device, "oauth.response"),
+        ("\u{410}BC", device, device, "oauth.response"),
+        ("", device, device, "oauth.response"),
+        (" ", device, device, "oauth.response"),
+        (&*long, device, device, "oauth.response"),
+        ("A", "https://as.example/de\tvice", device, "oauth.response"),
+        ("A", "https://as.ex\u{e4}mple/", device, "oauth.response"),
+        ("A", &*far, device, "oauth.response"),
+        ("A", device, "https://as.example/\u{1b}", "oauth.response"),
+        ("A", "javascript:alert(1)", device, "oauth.endpoint"),
+        ("A", device, "http://as.example/device", "oauth.endpoint"),
+    ] {
+        let body = json!({"device_code": "d", "user_code": user_code, "verification_uri": uri,
+            "verification_uri_complete": complete, "expires_in": 100});
+        let script = Script::new(move |_, _| json_answer(200, &body));
+        let start = Instant::now();
+        let first = DeviceRequest::new(target("read")).begin(
+            Arc::new(client()),
+            source(&script, start).server(),
+            at(common::NOW),
+        );
+        let login = drive(first.unwrap(), &script, &Paused(start)).await;
+        assert_eq!(code(login), expected, "{user_code:?} {uri:?} {complete:?}");
+    }
 }
 
 /// DEV-01, CIBA-03: the parameters of the requests.

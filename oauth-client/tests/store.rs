@@ -15,21 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aims_oauth_client::{
-    ClientCredentials, Error, FileStore, MemoryStore, Target, TokenSource, TokenStore, UserGrant,
+    ClientCredentials, Error, FileStore, MemoryStore, SealingKey, Target, TokenSource, TokenStore,
+    UserGrant,
 };
 use aims_oauth_wire::token::Form;
+use common::suite::{Code, TOOL, granted};
 use common::{LATEST, Paused, Script, client, code, json_answer, server_with, sleep};
-use http::Response;
 use serde_json::json;
 use tokio::time::Instant;
-
-const TOOL: &str = "https://tools.example/mcp";
-
-fn granted(number: usize) -> Response<Vec<u8>> {
-    let body = json!({"access_token": format!("access{number}"), "token_type": "Bearer",
-        "expires_in": 300, "refresh_token": format!("refresh{number}"), "scope": "read"});
-    json_answer(200, &body)
-}
 
 fn source(script: &Script, store: &Arc<dyn TokenStore>, start: Instant) -> TokenSource {
     TokenSource::new(server_with(&json!({})), client(), script.clone())
@@ -40,37 +33,6 @@ fn source(script: &Script, store: &Arc<dyn TokenStore>, start: Instant) -> Token
 
 fn target() -> Target {
     Target::new(TOOL.parse().unwrap(), "read".parse().unwrap()).with_subject("alice")
-}
-
-/// A code of the user, as a grant.
-#[derive(Debug)]
-struct Code(Target);
-
-impl aims_oauth_client::Grant for Code {
-    fn grant_type(&self) -> &str {
-        "authorization_code"
-    }
-    fn target(&self) -> &Target {
-        &self.0
-    }
-    fn write(
-        &self,
-        request: &mut aims_oauth_wire::token::TokenRequest,
-        _: &aims_oauth_wire::metadata::ServerMetadata,
-        _: aims_jose::time::UnixTime,
-    ) -> Result<(), aims_oauth_wire::Error> {
-        request.parameter("code", "c")?;
-        Ok(())
-    }
-    fn refresh_token(
-        &self,
-        response: &aims_oauth_wire::token::TokenResponse,
-    ) -> Option<aims_jose::secret::SecretText> {
-        response.refresh_token().cloned()
-    }
-    fn cached_as(&self) -> &str {
-        "user"
-    }
 }
 
 async fn text(source: &TokenSource) -> Result<String, Error> {
@@ -348,6 +310,37 @@ async fn a_changed_file_is_refused() {
         code(FileStore::open(folder.0.join("no/tokens"), &key)),
         "store.unavailable"
     );
+}
+
+/// Many processes that start at once make one key file, which no one sees incomplete.
+#[test]
+fn one_key_file_for_all_that_start() {
+    for round in 0..20 {
+        let folder = Folder::new(&format!("starting{round}"));
+        let path = folder.0.join("key");
+        let sealed: Vec<_> = std::thread::scope(|scope| {
+            let start = || {
+                let key = SealingKey::from_file(&path).unwrap();
+                key.seal(b"place", &"token".into()).unwrap()
+            };
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(start)).collect();
+            all.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        let key = SealingKey::from_file(&path).unwrap();
+        for sealed in sealed {
+            assert!(key.open(b"place", &sealed).unwrap() == "token");
+            assert_eq!(code(key.open(b"other", &sealed)), "store.content");
+        }
+        // The names under which it was written are gone.
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+        assert_eq!(mode(&path), 0o600);
+    }
+    // A key file that is incomplete is refused, and stays.
+    let folder = Folder::new("incomplete");
+    fs::write(folder.0.join("key"), "").unwrap();
+    fs::set_permissions(folder.0.join("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(code(folder.open()), "store.content");
+    assert!(fs::read(folder.0.join("key")).unwrap().is_empty());
 }
 
 /// Many writers of one file: each swap succeeds for one of them.

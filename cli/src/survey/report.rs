@@ -25,6 +25,8 @@ pub(super) struct Report {
     pub(super) servers: Vec<Server>,
     /// The number of servers that were not asked.
     pub(super) servers_left_out: usize,
+    /// The way that `aims login` would use, and the reasons.
+    pub(super) login: Option<String>,
     pub(super) mistakes: Vec<Mistake>,
 }
 
@@ -210,6 +212,7 @@ impl Report {
             document: None,
             servers: Vec::new(),
             servers_left_out: 0,
+            login: None,
             mistakes: Vec::new(),
         }
     }
@@ -292,6 +295,9 @@ impl Report {
                 "server",
                 &format_args!("{} more, which were not asked", self.servers_left_out),
             );
+        }
+        for used in self.login.iter().flat_map(|it| it.lines()) {
+            line("login", &used);
         }
         for mistake in &self.mistakes {
             let name = if mistake.tolerated {

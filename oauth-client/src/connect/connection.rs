@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use aims_jose::alg::Algorithm;
 use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::client_auth::Authenticate;
-use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
+use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
+use aims_oauth_wire::token::TokenError;
 
 use super::find::Found;
 use super::{Connector, Progress, Settings, Way, find};
 use crate::step::drive;
 use crate::{
     AuthorizationRequest, ClientCredentials, DpopKey, Error, IdJagRequest, Identity, JwtBearer,
-    Receiving, RegistrationFlow, Target, Token, TokenSource, UserGrant,
+    Receiving, RegistrationFlow, Revoked, Target, Token, TokenSource, UserGrant,
 };
 
 /// Gets tokens for one tool by the [way](Way) that its [`Connector`] found.
@@ -28,6 +29,8 @@ struct Inner {
     resource: Resource,
     source: TokenSource,
     client: Arc<dyn Authenticate>,
+    /// The identifier of a dynamic registration.
+    registered_as: Option<ClientId>,
     dpop: Option<DpopKey>,
     way: Way,
     is_assumed: bool,
@@ -67,12 +70,15 @@ pub(super) async fn connect(
         }
         (None, _) => scopes(&settings, &found, challenges, Some(way))?,
     };
-    let mut receiving = None;
+    let (mut receiving, mut registered_as) = (None, None);
     let client = match settings.identities.at(&found.server)? {
         Identity::Registered(client) | Identity::MetadataDocument(client) => client,
         Identity::Register(mut metadata) => match settings.registered(found.server.issuer()).await?
         {
-            Some(registered) => registered.client()?,
+            Some(registered) => {
+                registered_as = Some(registered.client_id().clone());
+                registered.client()?
+            }
             None => {
                 if let (Way::User, Some(receive)) = (way, &settings.by_user) {
                     let begun = receive.begin().await?;
@@ -83,6 +89,7 @@ pub(super) async fn connect(
                 let first = RegistrationFlow::begin(&metadata, &found.server, None)?;
                 let registered = drive(first, &*settings.http, &*settings.clock).await?;
                 settings.keep_registered(&registered).await?;
+                registered_as = Some(registered.client_id().clone());
                 registered.client()?
             }
         },
@@ -109,6 +116,7 @@ pub(super) async fn connect(
         resource: found.resource,
         source,
         client,
+        registered_as,
         dpop,
         way,
         is_assumed: found.is_assumed,
@@ -175,8 +183,28 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Those of [`TokenSource::token`] and of the way: `authorize.…` for a user.
+    /// Those of [`TokenSource::token`] and of the way: `authorize.…` for a user. If the server does
+    /// not know a registration any more (`invalid_client`), it is dropped: connect again.
     pub async fn token(&self) -> Result<Arc<Token>, Error> {
+        self.known(self.obtain().await).await
+    }
+
+    /// Drops the registration if the server has forgotten it.
+    async fn known<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        let is_unknown = |error: &Error| {
+            let refusal = error.refusal().map(TokenError::error);
+            refusal == Some("invalid_client")
+        };
+        if let (Err(error), Some(client)) = (&outcome, &self.0.registered_as)
+            && is_unknown(error)
+        {
+            let settings = &self.0.settings;
+            settings.drop_registered(self.issuer(), client).await?;
+        }
+        outcome
+    }
+
+    async fn obtain(&self) -> Result<Arc<Token>, Error> {
         let inner = &*self.0;
         let target = self.target();
         match inner.way {
@@ -317,8 +345,8 @@ impl Connection {
     }
 
     /// Logs the user in again, as a challenge with `insufficient_user_authentication` requires (RFC
-    /// 9470). Each requirement is met once: returns `None` if a login was made for it before, or if
-    /// the way has no user.
+    /// 9470). Each requirement is met once: returns `None` if a login for it succeeded before, or
+    /// if the way has no user.
     ///
     /// # Errors
     ///
@@ -332,11 +360,10 @@ impl Connection {
         }
         let mut login = self.0.login.lock().await;
         {
-            let met = &mut self.lock().met;
+            let met = &self.lock().met;
             if met.contains(&requirement) || met.len() >= MAX_REQUIREMENTS {
                 return Ok(None);
             }
-            met.push(requirement);
         }
         let adjust = |mut request: AuthorizationRequest| {
             if let Some(acr) = acr {
@@ -347,17 +374,35 @@ impl Connection {
                 None => request,
             }
         };
-        let token = self.log_in(self.target(), &mut login, adjust).await?;
+        let logged_in = self.log_in(self.target(), &mut login, adjust).await;
+        let token = self.known(logged_in).await?;
+        self.lock().met.push(requirement);
         Ok(Some(token))
     }
 
-    /// Revokes the tokens and forgets them (RFC 7009), as at a logout.
+    /// Revokes all tokens of this user for the tool, whatever their scopes, and forgets them (RFC
+    /// 7009), as at a logout.
     ///
     /// # Errors
     ///
-    /// Those of [`TokenSource::revoke`].
+    /// Those of [`TokenSource::revoke_all`].
     pub async fn log_out(&self) -> Result<(), Error> {
-        self.0.source.revoke(&UserGrant::new(self.target())).await
+        let inner = &*self.0;
+        let target = self.target();
+        let revoked = inner.source.revoke_all(&inner.resource, target.subject());
+        let revoked = revoked.await;
+        inner.settings.drop_login(&inner.tool).await?;
+        revoked
+    }
+
+    /// Drops the tokens that a signal of the authorization server revoked. See
+    /// [`TokenSource::drop_revoked`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TokenSource::drop_revoked`].
+    pub async fn drop_revoked(&self, revoked: &Revoked) -> Result<usize, Error> {
+        self.0.source.drop_revoked(revoked).await
     }
 
     /// Returns the resource that the tokens are for.

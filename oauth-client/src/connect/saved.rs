@@ -2,11 +2,11 @@
 
 use aims_jose::json;
 use aims_jose::secret::SecretText;
-use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
+use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
-use crate::store::StoreKey;
+use crate::store::{StoreKey, StoredValue};
 use crate::{Error, Registered};
 
 #[derive(Deserialize, Serialize)]
@@ -15,12 +15,12 @@ struct Login {
 }
 
 fn registration(issuer: &Issuer) -> StoreKey {
-    StoreKey::of(&[Some("registration"), Some(issuer.as_str())])
+    StoreKey::of(&[Some("registration")], &[Some(issuer.as_str())])
 }
 
 fn login(settings: &Settings, resource: &Resource) -> StoreKey {
     let subject = settings.subject.as_deref();
-    StoreKey::of(&[Some("login"), Some(resource.as_str()), subject])
+    StoreKey::of(&[Some("login")], &[Some(resource.as_str()), subject])
 }
 
 impl Settings {
@@ -36,8 +36,30 @@ impl Settings {
     }
 
     pub(super) async fn keep_registered(&self, registered: &Registered) -> Result<(), Error> {
-        self.keep(&registration(registered.issuer()), registered.write())
-            .await
+        let value = StoredValue::new(registered.write(), registered.expires());
+        self.keep(&registration(registered.issuer()), value).await
+    }
+
+    /// Removes a registration that the server does not know any more, unless another program has
+    /// registered anew.
+    pub(super) async fn drop_registered(
+        &self,
+        issuer: &Issuer,
+        client: &ClientId,
+    ) -> Result<(), Error> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let key = registration(issuer);
+        let Some((text, version)) = store.load(&key).await? else {
+            return Ok(());
+        };
+        let stored = Registered::read(&text, issuer);
+        if stored.is_none_or(|it| it.client_id() == client) {
+            // If it was replaced meanwhile, the new one stays.
+            let _version = store.swap(&key, Some(version), None).await?;
+        }
+        Ok(())
     }
 
     /// Returns the scopes of the last login for a resource.
@@ -59,10 +81,24 @@ impl Settings {
     pub(super) async fn keep_login(&self, tool: &Resource, scopes: &ScopeSet) -> Result<(), Error> {
         let scope = scopes.to_string();
         let text = serde_json::to_string(&Login { scope }).unwrap_or_default();
-        self.keep(&login(self, tool), SecretText::new(text)).await
+        let value = StoredValue::new(SecretText::new(text), None);
+        self.keep(&login(self, tool), value).await
     }
 
-    async fn keep(&self, key: &StoreKey, value: SecretText) -> Result<(), Error> {
+    /// Removes the scopes of the last login.
+    pub(super) async fn drop_login(&self, tool: &Resource) -> Result<(), Error> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        let key = login(self, tool);
+        if let Some((_, version)) = store.load(&key).await? {
+            // A login that came meanwhile stays.
+            let _version = store.swap(&key, Some(version), None).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep(&self, key: &StoreKey, value: StoredValue) -> Result<(), Error> {
         let Some(store) = &self.store else {
             return Ok(());
         };

@@ -159,9 +159,20 @@ fn read(called: &Called, target: Target, now: UnixTime) -> Result<DeviceLogin, E
         })
     };
     let answer: Answer = json::from_document(called.answer.body()).map_err(unusable)?;
+    if !is_shown_safely(&answer.user_code) {
+        return Err(unshowable(
+            "`user_code`: expected up to 64 printable ASCII characters",
+        ));
+    }
     let url = |text: &str| {
-        text.parse()
-            .or_else(|error| Endpoint::loopback(text).or(Err(error)))
+        if text.len() > MAX_URI || !text.bytes().all(|it| it.is_ascii_graphic()) {
+            return Err(unshowable(
+                "`verification_uri`: expected up to 2,048 printable ASCII characters",
+            ));
+        }
+        let parsed: Result<Endpoint, _> = text.parse();
+        let parsed = parsed.or_else(|error| Endpoint::loopback(text).or(Err(error)));
+        Ok::<_, Error>(parsed?)
     };
     let complete = answer.verification_uri_complete.as_deref().map(url);
     Ok(DeviceLogin {
@@ -174,6 +185,24 @@ fn read(called: &Called, target: Target, now: UnixTime) -> Result<DeviceLogin, E
             interval: poll::interval(answer.interval),
             expires: time::after(now, Duration::from_secs(answer.expires_in)),
         },
+    })
+}
+
+/// The maximum length of a code, and of a URL.
+const MAX_CODE: usize = 64;
+const MAX_URI: usize = 2_048;
+
+/// Returns whether a terminal shows the code as it is: no control characters, and none that look
+/// like others or change the direction of text.
+fn is_shown_safely(code: &str) -> bool {
+    let is_printable = |it: u8| it.is_ascii_graphic() || it == b' ';
+    !code.trim().is_empty() && code.len() <= MAX_CODE && code.bytes().all(is_printable)
+}
+
+fn unshowable(reason: &'static str) -> Error {
+    Error::from(aims_oauth_wire::Error::Response {
+        reason,
+        answer: None,
     })
 }
 

@@ -8,6 +8,7 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::token::TokenResponse;
+use http::StatusCode;
 
 use super::pending::{Received, access_token, write};
 use super::{Grant, TokenRules};
@@ -116,9 +117,13 @@ impl<T> TokenFlow<T> {
             Ok(result) => return Ok(Step::Done(result)),
             Err(error) => error,
         };
-        let wait = error
-            .refusal()
-            .and_then(|refusal| self.grant.poll_after(refusal, self.waited, now));
+        let refusal = error.refusal();
+        let mut wait = refusal.and_then(|refusal| self.grant.poll_after(refusal, self.waited, now));
+        let is_final = refusal.is_some_and(|it| !FAILURES.contains(&it.error()));
+        if wait.is_none() && !is_final && is_transient(called.answer.status()) {
+            // It is as if no answer had arrived.
+            wait = self.grant.poll_unanswered(self.waited, now);
+        }
         self.wait(wait, called.call, error)
     }
 
@@ -163,6 +168,14 @@ impl<T> Flow for TokenFlow<T> {
         let step = call.advance(event, now)?;
         self.after(step, now)
     }
+}
+
+/// Error codes of a server that failed or is busy (RFC 6749 §4.1.2.1).
+const FAILURES: [&str; 2] = ["server_error", "temporarily_unavailable"];
+
+/// Returns whether the server failed or is busy.
+fn is_transient(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
 impl<T> Clone for TokenFlow<T> {

@@ -12,6 +12,7 @@ use aims_oauth_wire::token::{ResponseRules, TokenRequest, TokenResponse, TokenTy
 use http::{Request, Response};
 
 use super::{Grant, Target, TokenRules};
+use crate::token::User;
 use crate::{DpopKey, Error, Token};
 
 /// The assumed lifetime of a token whose server does not state one.
@@ -142,6 +143,7 @@ pub(super) fn access_token(
         dpop,
         refresh_token: received.refresh_token.clone(),
         id_token: response.id_token().cloned(),
+        user: response.id_token().and_then(User::of),
     })
 }
 

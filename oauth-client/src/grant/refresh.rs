@@ -144,6 +144,7 @@ impl Grant for UserGrant {
     }
 }
 
+#[cfg(feature = "tokio")]
 impl Error {
     /// Returns the error that tells that a user must decide.
     pub(crate) fn needs_user_after(last: Option<Self>) -> Self {

@@ -7,31 +7,55 @@ use aims_jose::digest::Fingerprint;
 use aims_jose::random;
 use aims_jose::time::{self, UnixTime};
 
-use super::slot::{Failed, Kept, Slot};
+use super::slot::{Failed, Kept, Leased, Slot, Unsaved};
 use super::{Asker, Grant};
-use crate::store::{Lease, Record, StoreKey, TokenStore};
+use crate::store::{Lease, Owner, Record, StoreKey, TokenStore};
 use crate::{Error, Refresh, Token};
 
 /// The time between two looks at a token that another program renews.
 const LOOK: Duration = Duration::from_millis(100);
 /// A stored token is used if it lives longer than this.
 const LEFT: Duration = Duration::from_secs(10);
+/// The number of attempts to store a new token at once, and the first pause between them.
+const SAVES: usize = 4;
+const PAUSE: Duration = Duration::from_millis(100);
+/// The maximum number of attempts to replace a value that others change.
+const ATTEMPTS: usize = 32;
+
+/// A record that this program may renew.
+struct Held<'a> {
+    store: &'a dyn TokenStore,
+    key: &'a StoreKey,
+    version: u64,
+    record: Record,
+}
 
 impl Asker {
-    fn store_key(&self, grant: &dyn Grant) -> StoreKey {
+    /// Returns the group of the keys of this server.
+    pub(super) fn store_group(&self) -> String {
+        StoreKey::group_of(&[Some("tokens"), Some(self.server.issuer().as_str())])
+    }
+
+    pub(super) fn store_key(&self, grant: &dyn Grant) -> StoreKey {
         let target = grant.target();
         let scopes = target.scopes().to_string();
         let bound = self.dpop.as_ref().map(|key| key.thumbprint().to_string());
-        StoreKey::of(&[
-            Some(self.server.issuer().as_str()),
-            Some(self.client.client_id().as_str()),
-            Some(grant.cached_as()),
-            target.subject(),
-            Some(target.resource().as_str()),
-            Some(&scopes),
-            target.details(),
-            bound.as_deref(),
-        ])
+        StoreKey::of(
+            &[Some("tokens"), Some(self.server.issuer().as_str())],
+            &[
+                Some(self.client.client_id().as_str()),
+                Some(grant.cached_as()),
+                target.subject(),
+                Some(target.resource().as_str()),
+                Some(&scopes),
+                target.details(),
+                bound.as_deref(),
+            ],
+        )
+    }
+
+    fn owner(&self, grant: &dyn Grant) -> Owner {
+        Owner::new(self.client.client_id(), grant.cached_as(), grant.target())
     }
 
     /// Gets a token that other programs may get at the same time.
@@ -43,6 +67,11 @@ impl Asker {
     ) -> Result<Kept, Failed> {
         let key = self.store_key(&**grant);
         let owner = random::id128(random::SYSTEM).map_err(Error::Random)?;
+        if let Some(unsaved) = slot.unsaved() {
+            // It may be usable still. Otherwise its refresh token is in the store now.
+            self.save(store, &key, &**grant, &unsaved).await?;
+            slot.settled(&unsaved.kept.token);
+        }
         loop {
             let now = self.clock.now();
             let found = store.load(&key).await?;
@@ -70,11 +99,23 @@ impl Asker {
                 owner: owner.clone(),
                 until: time::after(now, self.timeout).as_secs().saturating_add(5),
             });
-            let Some(leased) = store.swap(&key, version, Some(record.write())).await? else {
+            record.of = self.owner(&**grant);
+            if record.grant.is_empty() {
+                record.grant = random::id128(random::SYSTEM).map_err(Error::Random)?;
+            }
+            let Some(version) = store.swap(&key, version, Some(record.write())).await? else {
                 continue;
             };
-            let renewed = self.renew_leased(store, &key, leased, record, grant, slot);
-            return renewed.await;
+            let held = Held {
+                store,
+                key: &key,
+                version,
+                record,
+            };
+            // Without a token, a logout or a login came meanwhile.
+            if let Some(renewed) = self.renew_leased(held, grant, slot).await? {
+                return Ok(renewed);
+            }
         }
     }
 
@@ -87,130 +128,185 @@ impl Asker {
     ) -> Option<Token> {
         let token = record.token(grant.target().resource(), self.dpop.as_ref())?;
         let lives = token.expires() > time::after(now, LEFT);
-        (lives && refused != Some(token.fingerprint())).then_some(token)
+        let is_usable = lives && record.is_of_key(self.key(now));
+        (is_usable && refused != Some(token.fingerprint())).then_some(token)
     }
 
     /// Renews a token while this program holds the lease.
     async fn renew_leased(
         &self,
-        store: &dyn TokenStore,
-        key: &StoreKey,
-        mut version: u64,
-        mut record: Record,
+        mut held: Held<'_>,
         grant: &Arc<dyn Grant>,
         slot: &Slot,
-    ) -> Result<Kept, Failed> {
+    ) -> Result<Option<Kept>, Failed> {
         let mut refused = None;
-        if let Some(text) = record.refresh_token.clone() {
-            let granted = record.token(grant.target().resource(), self.dpop.as_ref());
+        if let Some(text) = held.record.refresh_token.clone() {
+            let resource = grant.target().resource();
+            let granted = held.record.token(resource, self.dpop.as_ref());
             let granted = granted.map_or_else(
                 || grant.target().scopes().clone(),
                 |token| token.scopes().clone(),
             );
             let refresh = Refresh::new(grant.target().clone(), text.into(), granted, self.rules);
             let refresh: Arc<dyn Grant> = Arc::new(refresh);
-            match self.request(&refresh).await {
-                Ok(kept) => return self.stored(store, key, version, kept, slot).await,
+            let user = held.record.user.clone();
+            match self.request(&refresh, user).await {
+                Ok(kept) => return self.stored(held, kept, grant, slot).await,
                 Err(failed) if failed.rejects_grant() => {
                     refused = Some(failed.error);
-                    record.refresh_token = None;
+                    held.record.refresh_token = None;
                 }
-                Err(failed) => {
-                    record.lease = None;
-                    store.swap(key, Some(version), Some(record.write())).await?;
-                    return Err(failed);
-                }
+                Err(failed) => return Err(held.release(failed).await),
             }
         }
         if grant.is_stored_only() {
-            store.swap(key, Some(version), None).await?;
+            held.store.swap(held.key, Some(held.version), None).await?;
             return Err(Error::needs_user_after(refused).into());
         }
         if refused.is_some() {
-            let dropped = store.swap(key, Some(version), Some(record.write())).await?;
-            version = dropped.ok_or(Error::Interrupted)?;
+            let value = Some(held.record.write());
+            let dropped = held.store.swap(held.key, Some(held.version), value);
+            held.version = dropped.await?.ok_or(Error::Interrupted)?;
         }
-        match self.request(grant).await {
-            Ok(kept) => self.stored(store, key, version, kept, slot).await,
-            Err(failed) => {
-                record.lease = None;
-                store.swap(key, Some(version), Some(record.write())).await?;
-                Err(failed)
-            }
+        match self.request(grant, None).await {
+            Ok(kept) => self.stored(held, kept, grant, slot).await,
+            Err(failed) => Err(held.release(failed).await),
         }
     }
 
     /// Stores the token and its refresh token, and ends the lease, before the token is used.
+    /// Returns `None` if a logout or a login came meanwhile.
+    ///
+    /// The server may have replaced the refresh token, so the new one is kept in memory until it is
+    /// stored.
     async fn stored(
         &self,
-        store: &dyn TokenStore,
-        key: &StoreKey,
-        version: u64,
+        held: Held<'_>,
         kept: Kept,
+        grant: &Arc<dyn Grant>,
         slot: &Slot,
-    ) -> Result<Kept, Failed> {
-        let record = Record::of(&kept.token).write();
-        let swapped = store.swap(key, Some(version), Some(record.clone())).await?;
-        // A logout removed the record; it stays away.
-        if swapped.is_none() && slot.is_current() {
-            // The lease ended while the server answered. The newest refresh token is this one.
-            self.replace(store, key, Some(record)).await?;
-        }
-        Ok(kept)
+    ) -> Result<Option<Kept>, Failed> {
+        let unsaved = Unsaved {
+            kept: kept.clone(),
+            grant: held.record.grant.clone(),
+            leased: Some(Leased {
+                version: held.version,
+                used: held.record.refresh_token.clone().map(Into::into),
+            }),
+        };
+        let is_current = slot.keep_unsaved(unsaved.clone());
+        let saved = self
+            .save_soon(held.store, held.key, grant, &unsaved)
+            .await?;
+        slot.settled(&kept.token);
+        Ok((saved && is_current).then_some(kept))
     }
 
-    async fn replace(
+    /// Tries to store a token several times. The next call of `token` tries again.
+    async fn save_soon(
         &self,
         store: &dyn TokenStore,
         key: &StoreKey,
-        value: Option<aims_jose::secret::SecretText>,
-    ) -> Result<(), Error> {
-        loop {
-            let version = store.load(key).await?.map(|(_, version)| version);
-            if version.is_none() && value.is_none() {
-                return Ok(());
+        grant: &Arc<dyn Grant>,
+        unsaved: &Unsaved,
+    ) -> Result<bool, Error> {
+        let mut pause = PAUSE;
+        for _ in 1..SAVES {
+            match self.save(store, key, &**grant, unsaved).await {
+                Err(error) if error.is_retryable() => {}
+                ended => return ended,
             }
-            if store.swap(key, version, value.clone()).await?.is_some() {
-                return Ok(());
+            tokio::time::sleep(pause).await;
+            pause = pause.saturating_mul(2);
+        }
+        self.save(store, key, &**grant, unsaved).await
+    }
+
+    /// Stores a token, unless its record was removed or belongs to another login. Then it is
+    /// revoked, as far as the server answers. Returns whether it is stored.
+    async fn save(
+        &self,
+        store: &dyn TokenStore,
+        key: &StoreKey,
+        grant: &dyn Grant,
+        unsaved: &Unsaved,
+    ) -> Result<bool, Error> {
+        let Kept {
+            token,
+            key: identity,
+            ..
+        } = &unsaved.kept;
+        let record = Record::of(token, *identity, &unsaved.grant, self.owner(grant));
+        let mut version = unsaved.leased.as_ref().map(|it| it.version);
+        for _ in 0..ATTEMPTS {
+            if let Some(leased) = version
+                && store
+                    .swap(key, Some(leased), Some(record.write()))
+                    .await?
+                    .is_some()
+            {
+                return Ok(true);
+            }
+            let found = store.load(key).await?;
+            let current = found.as_ref().map(|(text, _)| Record::read(text));
+            let current = current.transpose()?;
+            // An earlier attempt may have succeeded although the store reported an error.
+            if current.as_ref().is_some_and(|it| it.has(token)) {
+                return Ok(true);
+            }
+            version = found.map(|(_, version)| version);
+            let Some(leased) = &unsaved.leased else {
+                // A login replaces everything.
+                let value = Some(record.write());
+                if store.swap(key, version.take(), value).await?.is_some() {
+                    return Ok(true);
+                }
+                continue;
+            };
+            let own = current.filter(|it| it.grant == unsaved.grant);
+            let Some(own) = own else {
+                let _unreachable = self.revoke_all(record.to_revoke()).await;
+                return Ok(false);
+            };
+            // The lease ended while the server answered, and another program was faster.
+            let before = leased.used.as_ref().map(|it| it.expose());
+            if own.refresh_token.as_deref() != before {
+                return Ok(false);
             }
         }
+        Err(Error::Interrupted)
     }
 
     /// Stores a token that a user just granted.
     pub(super) async fn store_granted(
         &self,
-        grant: &dyn Grant,
-        token: &Token,
+        grant: &Arc<dyn Grant>,
+        kept: &Kept,
+        slot: &Slot,
     ) -> Result<(), Error> {
         let Some(store) = &self.store else {
             return Ok(());
         };
-        let record = Record::of(token).write();
-        self.replace(&**store, &self.store_key(grant), Some(record))
-            .await
+        let unsaved = Unsaved {
+            kept: kept.clone(),
+            grant: random::id128(random::SYSTEM).map_err(Error::Random)?,
+            leased: None,
+        };
+        slot.keep_unsaved_login(unsaved.clone());
+        let key = self.store_key(&**grant);
+        self.save_soon(&**store, &key, grant, &unsaved).await?;
+        slot.settled(&kept.token);
+        Ok(())
     }
+}
 
-    /// Removes a stored token. Returns its refresh token, or itself, to be revoked.
-    pub(super) async fn remove_stored(
-        &self,
-        grant: &dyn Grant,
-    ) -> Result<Option<(aims_jose::secret::SecretText, &'static str)>, Error> {
-        let Some(store) = &self.store else {
-            return Ok(None);
-        };
-        let key = self.store_key(grant);
-        let Some((text, _)) = store.load(&key).await? else {
-            return Ok(None);
-        };
-        let record = Record::read(&text)?;
-        self.replace(&**store, &key, None).await?;
-        let refresh = record.refresh_token.clone();
-        let access = || {
-            let token = record.token(grant.target().resource(), self.dpop.as_ref())?;
-            Some((token.text.clone(), "access_token"))
-        };
-        Ok(refresh
-            .map(|it| (it.into(), "refresh_token"))
-            .or_else(access))
+impl Held<'_> {
+    /// Ends the lease after a failure.
+    async fn release(mut self, failed: Failed) -> Failed {
+        self.record.lease = None;
+        let value = Some(self.record.write());
+        // The lease ends by itself, too.
+        let _released = self.store.swap(self.key, Some(self.version), value).await;
+        failed
     }
 }

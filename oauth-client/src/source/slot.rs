@@ -14,6 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::wait;
+use crate::token::User;
 use crate::{Error, Token};
 
 /// A token and the time until which it is returned.
@@ -21,7 +22,7 @@ use crate::{Error, Token};
 pub(super) struct Kept {
     pub(super) token: Arc<Token>,
     /// The key of the identity with which it was requested.
-    key: Option<Thumbprint>,
+    pub(super) key: Option<Thumbprint>,
     /// From this time on the token is renewed, while it is still returned.
     renew: UnixTime,
     /// The expiry by a monotonic clock, so that setting the clock back does not extend the
@@ -64,6 +65,24 @@ impl Failed {
 pub(super) struct Renewal {
     pub(super) token: SecretText,
     pub(super) granted: ScopeSet,
+    pub(super) user: Option<User>,
+}
+
+/// A token that a store could not write yet.
+#[derive(Clone, Debug)]
+pub(super) struct Unsaved {
+    pub(super) kept: Kept,
+    pub(super) grant: String,
+    /// The record to replace. `None` for a login, which replaces everything.
+    pub(super) leased: Option<Leased>,
+}
+
+/// The stored token that a renewal replaces.
+#[derive(Clone, Debug)]
+pub(super) struct Leased {
+    pub(super) version: u64,
+    /// The refresh token that was used.
+    pub(super) used: Option<SecretText>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +92,7 @@ pub(super) struct Slot(Mutex<State>);
 struct State {
     kept: Option<Kept>,
     renewal: Option<Renewal>,
+    unsaved: Option<Unsaved>,
     /// The token that its resource refused last.
     refused: Option<Fingerprint>,
     failures: u32,
@@ -177,6 +197,11 @@ impl Slot {
                 state.keep(&kept);
                 Ok(kept)
             }
+            // So is its failure.
+            Err(failed) if state.started != state.generation => {
+                let newer = state.kept.clone();
+                newer.ok_or_else(|| Arc::new(failed.error))
+            }
             Err(failed) => {
                 let Failed {
                     error, retry_after, ..
@@ -198,13 +223,6 @@ impl Slot {
         state.keep(kept);
     }
 
-    /// Returns whether no token was stored or removed outside of the running request since it
-    /// started.
-    pub(super) fn is_current(&self) -> bool {
-        let state = self.lock();
-        state.started == state.generation
-    }
-
     /// Returns the running request.
     pub(super) fn running(&self) -> Option<Waiting<Outcome>> {
         self.lock().flight.join()
@@ -213,6 +231,47 @@ impl Slot {
     /// Returns the refresh token.
     pub(super) fn renewal(&self) -> Option<Renewal> {
         self.lock().renewal.clone()
+    }
+
+    /// Returns the token that the store could not write yet.
+    pub(super) fn unsaved(&self) -> Option<Unsaved> {
+        self.lock().unsaved.clone()
+    }
+
+    /// Keeps a token that the store has not written yet, unless a logout or a login came meanwhile.
+    /// Returns whether it is kept.
+    pub(super) fn keep_unsaved(&self, unsaved: Unsaved) -> bool {
+        let mut state = self.lock();
+        let is_current = state.started == state.generation;
+        if is_current {
+            state.unsaved = Some(unsaved);
+        }
+        is_current
+    }
+
+    /// Keeps a token of a login that the store has not written yet. It replaces all others.
+    pub(super) fn keep_unsaved_login(&self, unsaved: Unsaved) {
+        let mut state = self.lock();
+        state.generation = state.generation.wrapping_add(1);
+        (state.kept, state.renewal) = (None, None);
+        (state.failures, state.last) = (0, None);
+        state.unsaved = Some(unsaved);
+    }
+
+    /// Notes that this token is stored, or is of no use any more.
+    pub(super) fn settled(&self, token: &Token) {
+        let mut state = self.lock();
+        let is_it = |it: &Unsaved| std::ptr::eq(&raw const *it.kept.token, token);
+        state.unsaved = state.unsaved.take().filter(|it| !is_it(it));
+    }
+
+    /// Returns the user of the grant, if an ID token named one.
+    pub(super) fn user(&self) -> Option<User> {
+        let state = self.lock();
+        let unsaved = state.unsaved.as_ref().map(|it| &it.kept);
+        let mut held = unsaved.into_iter().chain(&state.kept);
+        let user = held.find_map(|it| it.token.user.clone());
+        user.or_else(|| state.renewal.as_ref()?.user.clone())
     }
 
     /// Removes a refresh token that the server refused, unless another one came meanwhile.
@@ -226,9 +285,13 @@ impl Slot {
     pub(super) fn clear(&self) -> Option<(SecretText, &'static str)> {
         let mut state = self.lock();
         state.generation = state.generation.wrapping_add(1);
-        let kept = state.kept.take();
-        match state.renewal.take() {
-            Some(renewal) => Some((renewal.token, "refresh_token")),
+        let unsaved = state.unsaved.take().map(|it| it.kept);
+        let kept = unsaved.or_else(|| state.kept.take());
+        state.kept = None;
+        let renewal = state.renewal.take().map(|it| it.token);
+        let newest = kept.as_ref().and_then(|it| it.token.refresh_token.clone());
+        match newest.or(renewal) {
+            Some(refresh) => Some((refresh, "refresh_token")),
             None => Some((kept?.token.text.clone(), "access_token")),
         }
     }
@@ -253,6 +316,7 @@ impl Slot {
         let state = self.lock();
         let ends = match (&state.renewal, &state.kept) {
             // The end of the access token is not that of the grant. Its loss may need the user.
+            _ if state.unsaved.is_some() => u64::MAX,
             (Some(_), _) => u64::MAX,
             (None, Some(kept)) => kept.token.expires().as_secs(),
             (None, None) => 0,
@@ -282,6 +346,7 @@ impl State {
         self.renewal = token.map(|token| Renewal {
             token,
             granted: kept.token.scopes().clone(),
+            user: kept.token.user.clone(),
         });
         self.kept = Some(kept.clone());
     }

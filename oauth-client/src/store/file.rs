@@ -1,25 +1,21 @@
 //! Tokens in a sealed file.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aims_jose::base64url;
-use aims_jose::random::{self, SecureRandom};
 use aims_jose::secret::SecretText;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use aims_jose::time::{Clock, SystemClock, at};
 use serde::{Deserialize, Serialize};
 
-use super::{StoreFuture, StoreKey, TokenStore, Values};
+use super::key_file::{beside, check, new_file, open, sync_folder, unavailable, user_beside};
+use super::{CAPACITY, Entry, SealingKey, StoreFuture, StoreKey, StoredValue, TokenStore, Values};
 use crate::Error;
 
 /// The first bytes of the file. They are covered by the seal.
-const MAGIC: &[u8] = b"aims tokens 1\n";
-const NONCE: usize = 24;
+const MAGIC: &[u8] = b"aims tokens 2\n";
 /// The maximum length of the file, in bytes.
 const MAX_FILE: u64 = 64 * 1024 * 1024;
 
@@ -28,7 +24,7 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 ///
 /// Several processes share it: each change is made under a lock of the file system, written to a
 /// new file, and renamed. A program that can read both files can use the tokens, so keep the
-/// key file on another medium than backups of the store.
+/// key file on another medium than backups of the store. It holds at most 10,000 values.
 ///
 /// ```
 /// use aims_oauth_client::{Error, FileStore};
@@ -42,8 +38,8 @@ pub struct FileStore(Arc<Inner>);
 
 struct Inner {
     path: PathBuf,
-    cipher: XChaCha20Poly1305,
-    random: &'static dyn SecureRandom,
+    key: SealingKey,
+    clock: SystemClock,
     /// The user that this process runs as.
     user: u32,
 }
@@ -52,7 +48,7 @@ struct Inner {
 #[derive(Default, Deserialize, Serialize)]
 struct Content {
     last: u64,
-    tokens: Vec<(Box<str>, String, u64)>,
+    tokens: Vec<(Box<str>, String, u64, Option<u64>)>,
 }
 
 impl FileStore {
@@ -64,17 +60,24 @@ impl FileStore {
     /// - `store.content` if the file was not sealed with this key, or was changed.
     /// - `store.unavailable` if a file cannot be read or written.
     pub fn open(path: impl Into<PathBuf>, key: impl AsRef<Path>) -> Result<Self, Error> {
-        let (path, key) = (path.into(), key.as_ref());
-        let user = user_beside(&path)?;
-        let cipher = cipher(key, user)?;
+        Self::open_with(path, SealingKey::from_file(key)?)
+    }
+
+    /// Opens a store with a key from another place than a key file.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`open`](Self::open).
+    pub fn open_with(path: impl Into<PathBuf>, key: SealingKey) -> Result<Self, Error> {
+        let path = path.into();
         let inner = Inner {
+            user: user_beside(&path)?,
             path,
-            cipher,
-            random: random::SYSTEM,
-            user,
+            key,
+            clock: SystemClock::new(),
         };
         // Tells of a wrong key at once.
-        inner.locked(|_| false)?;
+        inner.locked(|_| Ok(((), false)))?;
         Ok(Self(Arc::new(inner)))
     }
 
@@ -91,46 +94,47 @@ impl FileStore {
 impl TokenStore for FileStore {
     fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<(SecretText, u64)>> {
         let key = key.clone();
-        Box::pin(self.with(move |inner| {
-            let mut found = None;
-            inner.locked(|values| {
-                found = values.get(&key);
-                false
-            })?;
-            Ok(found)
-        }))
+        Box::pin(self.with(move |inner| inner.locked(|values| Ok((values.get(&key), false)))))
     }
 
     fn swap<'a>(
         &'a self,
         key: &'a StoreKey,
         version: Option<u64>,
-        value: Option<SecretText>,
+        value: Option<StoredValue>,
     ) -> StoreFuture<'a, Option<u64>> {
         let key = key.clone();
         Box::pin(self.with(move |inner| {
-            let mut swapped = None;
             inner.locked(|values| {
-                swapped = values.swap(&key, version, value);
-                swapped.is_some()
-            })?;
-            Ok(swapped)
+                let now = inner.clock.now();
+                let swapped = values.swap(&key, version, value, CAPACITY, now)?;
+                Ok((swapped, swapped.is_some()))
+            })
         }))
+    }
+
+    fn keys<'a>(&'a self, group: &'a str) -> StoreFuture<'a, Vec<StoreKey>> {
+        let group = group.to_owned();
+        Box::pin(self.with(move |inner| inner.locked(|values| Ok((values.keys(&group), false)))))
     }
 }
 
 impl Inner {
     /// Reads the values under the lock, and writes them if the function returns `true`.
-    fn locked(&self, change: impl FnOnce(&mut Values) -> bool) -> Result<(), Error> {
+    fn locked<T>(
+        &self,
+        change: impl FnOnce(&mut Values) -> Result<(T, bool), Error>,
+    ) -> Result<T, Error> {
         let lock = open(&beside(&self.path, "lock"), self.user)?;
         lock.lock().map_err(unavailable)?;
         let mut values = self.read()?;
-        if change(&mut values) {
+        let (result, is_changed) = change(&mut values)?;
+        if is_changed {
             self.write(&values)?;
         }
         // The lock ends with the file.
         drop(lock);
-        Ok(())
+        Ok(result)
     }
 
     fn read(&self) -> Result<Values, Error> {
@@ -145,24 +149,19 @@ impl Inner {
         }
         let mut sealed = Vec::new();
         file.read_to_end(&mut sealed).map_err(unavailable)?;
-        let rest = sealed.strip_prefix(MAGIC).ok_or(Error::StoreContent)?;
-        let (nonce, text) = rest.split_at_checked(NONCE).ok_or(Error::StoreContent)?;
-        let nonce = XNonce::try_from(nonce).or(Err(Error::StoreContent))?;
-        let payload = Payload {
-            msg: text,
-            aad: MAGIC,
-        };
-        let opened = self
-            .cipher
-            .decrypt(&nonce, payload)
-            .or(Err(Error::StoreContent))?;
-        let opened = zeroize::Zeroizing::new(opened);
-        let content: Content = serde_json::from_slice(&opened).or(Err(Error::StoreContent))?;
+        let sealed = sealed.strip_prefix(MAGIC).ok_or(Error::StoreContent)?;
+        let opened = self.key.open(MAGIC, sealed)?;
+        let content: Content =
+            serde_json::from_str(opened.expose()).or(Err(Error::StoreContent))?;
         let all = content.tokens.into_iter();
+        let entry = |(key, text, version, until): (Box<str>, String, u64, Option<u64>)| {
+            let text = SecretText::new(text);
+            let until = until.map(at);
+            let value = StoredValue { text, until };
+            (key, Entry { value, version })
+        };
         Ok(Values {
-            all: all
-                .map(|(key, text, version)| (key, (SecretText::new(text), version)))
-                .collect(),
+            all: all.map(entry).collect(),
             last: content.last,
         })
     }
@@ -172,114 +171,26 @@ impl Inner {
         let content = Content {
             last: values.last,
             tokens: tokens
-                .map(|(key, (text, version))| (key.clone(), text.expose().to_owned(), *version))
+                .map(|(key, Entry { value, version })| {
+                    let text = value.text.expose().to_owned();
+                    let until = value.until.map(|until| until.as_secs());
+                    (key.clone(), text, *version, until)
+                })
                 .collect(),
         };
-        let plain = serde_json::to_vec(&content).or(Err(Error::StoreContent))?;
-        let plain = zeroize::Zeroizing::new(plain);
-        let mut nonce = [0; NONCE];
-        self.random.fill(&mut nonce).map_err(Error::Random)?;
-        let payload = Payload {
-            msg: &plain,
-            aad: MAGIC,
-        };
-        let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
-        let sealed = sealed.or(Err(Error::StoreContent))?;
+        let plain = serde_json::to_string(&content).or(Err(Error::StoreContent))?;
+        let sealed = self.key.seal(MAGIC, &SecretText::new(plain))?;
         let new = beside(&self.path, "new");
         // A file that a killed process left is replaced.
         let _absent = fs::remove_file(&new);
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(&new);
-        let mut file = file.map_err(unavailable)?;
-        for part in [MAGIC, &nonce, &sealed] {
+        let mut file = new_file(&new)?;
+        for part in [MAGIC, &sealed] {
             file.write_all(part).map_err(unavailable)?;
         }
         file.sync_all().map_err(unavailable)?;
         fs::rename(&new, &self.path).map_err(unavailable)?;
-        // The name is durable when the folder is.
-        if let Some(folder) = self.path.parent().filter(|it| !it.as_os_str().is_empty()) {
-            let synced = File::open(folder).and_then(|folder| folder.sync_all());
-            synced.map_err(unavailable)?;
-        }
-        Ok(())
+        sync_folder(&self.path)
     }
-}
-
-/// Returns the cipher of a key file, which is created if it does not exist.
-fn cipher(path: &Path, user: u32) -> Result<XChaCha20Poly1305, Error> {
-    let mut options = OpenOptions::new();
-    match options.write(true).create_new(true).mode(0o600).open(path) {
-        Ok(mut file) => {
-            let mut key = zeroize::Zeroizing::new([0; 32]);
-            random::SYSTEM
-                .fill(key.as_mut_slice())
-                .map_err(Error::Random)?;
-            let text = SecretText::new(base64url::encode(key.as_slice()));
-            file.write_all(text.expose().as_bytes())
-                .map_err(unavailable)?;
-            file.sync_all().map_err(unavailable)?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(unavailable(error)),
-    }
-    let file = File::open(path).map_err(unavailable)?;
-    check(path, &file, user)?;
-    let mut text = zeroize::Zeroizing::new(String::new());
-    let read = file.take(1_024).read_to_string(&mut text);
-    read.map_err(unavailable)?;
-    let key = base64url::decode(text.trim()).or(Err(Error::StoreContent))?;
-    let key = zeroize::Zeroizing::new(key);
-    XChaCha20Poly1305::new_from_slice(&key).or(Err(Error::StoreContent))
-}
-
-/// Opens a file that may not exist yet.
-fn open(path: &Path, user: u32) -> Result<File, Error> {
-    let mut options = OpenOptions::new();
-    let options = options.read(true).write(true).create(true).truncate(false);
-    let file = options.mode(0o600).open(path).map_err(unavailable)?;
-    check(path, &file, user)?;
-    Ok(file)
-}
-
-/// Checks that a file belongs to this user, and that no other user can read or write it.
-fn check(path: &Path, file: &File, user: u32) -> Result<(), Error> {
-    let found = file.metadata().map_err(unavailable)?;
-    if found.uid() == user && found.mode() & 0o077 == 0 && found.is_file() {
-        return Ok(());
-    }
-    Err(Error::StorePermissions {
-        path: path.display().to_string().into(),
-        mode: found.mode() & 0o777,
-        is_own: found.uid() == user,
-    })
-}
-
-/// Returns the user of this process: the owner of a new file beside the store.
-fn user_beside(path: &Path) -> Result<u32, Error> {
-    let id = random::id128(random::SYSTEM).map_err(Error::Random)?;
-    let probe = beside(path, &id);
-    let mut options = OpenOptions::new();
-    let file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&probe);
-    let file = file.map_err(unavailable)?;
-    let user = file.metadata().map(|it| it.uid()).map_err(unavailable);
-    fs::remove_file(&probe).map_err(unavailable)?;
-    user
-}
-
-/// Returns the path of a file beside this one.
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".");
-    name.push(extension);
-    path.with_file_name(name)
-}
-
-fn unavailable(error: io::Error) -> Error {
-    Error::Store(Arc::new(error))
 }
 
 impl fmt::Debug for FileStore {

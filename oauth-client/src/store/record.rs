@@ -1,17 +1,19 @@
 //! The form of a stored token.
 
-use std::time::Duration;
-
 use aims_jose::json;
+use aims_jose::jwk::Thumbprint;
 use aims_jose::secret::SecretText;
-use aims_jose::time::UnixTime;
-use aims_oauth_wire::names::Resource;
+use aims_jose::time::{UnixTime, at};
+use aims_oauth_wire::names::{ClientId, Resource};
 use serde::{Deserialize, Serialize};
 
-use crate::{DpopKey, Error, Token};
+use super::StoredValue;
+use crate::token::User;
+use crate::{DpopKey, Error, Target, Token};
 
 /// A stored token, its refresh token, and the lease of the program that renews it.
 #[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(default)]
 pub(crate) struct Record {
     access_token: Option<String>,
     scope: String,
@@ -19,7 +21,22 @@ pub(crate) struct Record {
     pub(crate) refresh_token: Option<String>,
     id_token: Option<String>,
     is_bound: bool,
+    /// The thumbprint of the identity's key that the access token was requested with.
+    key: Option<String>,
+    /// Identifies the login, or the first request, through all renewals.
+    pub(crate) grant: String,
+    pub(crate) user: Option<User>,
+    pub(crate) of: Owner,
     pub(crate) lease: Option<Lease>,
+}
+
+/// The client, the user and the resource of a token.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Owner {
+    pub(crate) client: String,
+    pub(crate) cached_as: String,
+    pub(crate) subject: Option<String>,
+    pub(crate) resource: String,
 }
 
 /// The right of one program to renew a token, until this time.
@@ -29,8 +46,19 @@ pub(crate) struct Lease {
     pub(crate) until: u64,
 }
 
+impl Owner {
+    pub(crate) fn new(client: &ClientId, cached_as: &str, target: &Target) -> Self {
+        Self {
+            client: client.as_str().to_owned(),
+            cached_as: cached_as.to_owned(),
+            subject: target.subject().map(str::to_owned),
+            resource: target.resource().as_str().to_owned(),
+        }
+    }
+}
+
 impl Record {
-    pub(crate) fn of(token: &Token) -> Self {
+    pub(crate) fn of(token: &Token, key: Option<Thumbprint>, grant: &str, of: Owner) -> Self {
         let text = |secret: &SecretText| secret.expose().to_owned();
         Self {
             access_token: Some(text(&token.text)),
@@ -39,6 +67,10 @@ impl Record {
             refresh_token: token.refresh_token.as_ref().map(text),
             id_token: token.id_token.as_ref().map(text),
             is_bound: token.dpop.is_some(),
+            key: key.map(|key| key.to_string()),
+            grant: grant.to_owned(),
+            user: token.user.clone(),
+            of,
             lease: None,
         }
     }
@@ -47,9 +79,38 @@ impl Record {
         json::from_document(text.expose().as_bytes()).map_err(|_malformed| Error::StoreContent)
     }
 
-    pub(crate) fn write(&self) -> SecretText {
+    pub(crate) fn write(&self) -> StoredValue {
         // Strings and numbers can always be written.
-        SecretText::new(serde_json::to_string(self).unwrap_or_default())
+        let text = SecretText::new(serde_json::to_string(self).unwrap_or_default());
+        StoredValue::new(text, self.until())
+    }
+
+    /// Returns when nothing of the record is of use any more: never, with a refresh token.
+    fn until(&self) -> Option<UnixTime> {
+        let leased = self.lease.as_ref().map_or(0, |lease| lease.until);
+        let end = at(self.expires.max(leased));
+        self.refresh_token.is_none().then_some(end)
+    }
+
+    /// Returns whether the access token was requested with this key of the identity.
+    pub(crate) fn is_of_key(&self, key: Option<Thumbprint>) -> bool {
+        self.key == key.map(|key| key.to_string())
+    }
+
+    /// Returns whether it is the record of this token.
+    pub(crate) fn has(&self, token: &Token) -> bool {
+        self.access_token
+            .as_deref()
+            .is_some_and(|own| token.text == *own)
+    }
+
+    /// Returns the token that a logout revokes, and the name of its type.
+    pub(crate) fn to_revoke(&self) -> Option<(SecretText, &'static str)> {
+        match (&self.refresh_token, &self.access_token) {
+            (Some(refresh), _) => Some((refresh.as_str().into(), "refresh_token")),
+            (None, Some(access)) => Some((access.as_str().into(), "access_token")),
+            (None, None) => None,
+        }
     }
 
     /// Returns the stored token, if there is one.
@@ -66,10 +127,11 @@ impl Record {
             text: SecretText::new(self.access_token.clone()?),
             resource: resource.clone(),
             scopes: scopes?,
-            expires: UnixTime::since_unix_epoch(Duration::from_secs(self.expires)),
+            expires: at(self.expires),
             dpop: key.filter(|_| self.is_bound).cloned(),
             refresh_token: self.refresh_token.clone().map(SecretText::new),
             id_token: self.id_token.clone().map(SecretText::new),
+            user: self.user.clone(),
         })
     }
 }

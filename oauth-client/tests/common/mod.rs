@@ -19,6 +19,8 @@ use http::{Request, Response};
 use serde_json::json;
 use tokio::time::Instant;
 
+pub(crate) mod suite;
+
 pub(crate) const NOW: u64 = 1_800_000_000;
 
 pub(crate) fn at(seconds: u64) -> UnixTime {

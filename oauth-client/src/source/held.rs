@@ -1,0 +1,255 @@
+//! The tokens that a source holds: their end at a logout, and at a signal of the server.
+
+use std::sync::Arc;
+
+use aims_jose::secret::SecretText;
+use aims_oauth_wire::metadata::EndpointKind;
+use aims_oauth_wire::names::{Issuer, Resource};
+
+use super::{Asker, Key, Slot, TokenSource};
+use crate::step::drive;
+use crate::store::{Owner, Record, TokenStore};
+use crate::token::User;
+use crate::{Error, Grant, RevocationFlow};
+
+/// A token to revoke, and the name of its type.
+pub(super) type ToRevoke = (SecretText, &'static str);
+
+/// The maximum number of attempts to remove a value that others change.
+const ATTEMPTS: usize = 32;
+
+/// The tokens that a signal of an authorization server revokes, such as a logout token (OpenID
+/// Connect Back-Channel Logout) or a security event (CAEP, RISC). Verify the signal first.
+///
+/// A subject is the `sub` of the ID token that came with the login. Without an ID token, it is
+/// compared with the [subject](crate::Target::with_subject) by which the program names its user;
+/// tokens without both are dropped, because they may be the revoked ones. So are tokens of the
+/// subject whose session is unknown. Tokens of the client itself have neither.
+///
+/// ```
+/// use aims_oauth_client::{Error, Revoked, TokenSource};
+///
+/// /// Returns how many grants ended.
+/// async fn logged_out(source: &TokenSource, sub: &str, sid: &str) -> Result<usize, Error> {
+///     let revoked = Revoked::of_issuer(source.issuer().clone()).subject(sub).session(sid);
+///     source.drop_revoked(&revoked).await
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is dropped until `TokenSource::drop_revoked`"]
+pub struct Revoked {
+    issuer: Issuer,
+    subject: Option<Box<str>>,
+    session: Option<Box<str>>,
+}
+
+impl Revoked {
+    /// Creates the set of all tokens of this issuer.
+    pub const fn of_issuer(issuer: Issuer) -> Self {
+        Self {
+            issuer,
+            subject: None,
+            session: None,
+        }
+    }
+
+    /// Restricts the set to tokens of this subject.
+    pub fn subject(mut self, sub: impl Into<Box<str>>) -> Self {
+        self.subject = Some(sub.into());
+        self
+    }
+
+    /// Restricts the set to tokens of this session.
+    pub fn session(mut self, sid: impl Into<Box<str>>) -> Self {
+        self.session = Some(sid.into());
+        self
+    }
+
+    fn covers(&self, cached_as: &str, named: Option<&str>, user: Option<&User>) -> bool {
+        if self.subject.is_none() && self.session.is_none() {
+            return true;
+        }
+        if cached_as == CLIENT_ITSELF {
+            return false;
+        }
+        let known = user.map(|it| &*it.sub).or(named);
+        let is_subject = match (&self.subject, known) {
+            (Some(subject), Some(known)) => **subject == *known,
+            _ => true,
+        };
+        let known = user.and_then(|it| it.sid.as_deref());
+        let is_session = match (&self.session, known) {
+            (Some(session), Some(known)) => **session == *known,
+            _ => true,
+        };
+        is_subject && is_session
+    }
+}
+
+/// The grant of tokens that have no user.
+const CLIENT_ITSELF: &str = "client_credentials";
+
+impl TokenSource {
+    /// Removes the token and the refresh token of a grant, and revokes them at the server (RFC
+    /// 7009), as at a logout. A server without a revocation endpoint is not asked.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RevocationFlow`](crate::RevocationFlow). The tokens are removed in every case.
+    pub async fn revoke(&self, grant: &dyn Grant) -> Result<(), Error> {
+        let slot = self.slot(grant)?;
+        let unsaved = slot.unsaved().is_some();
+        let held = slot.clear();
+        let stored = self.asker.remove_stored(grant).await?;
+        // The token that was not stored yet is the newest one.
+        let removed = if unsaved { held } else { stored.or(held) };
+        self.asker.revoke_all(removed).await
+    }
+
+    /// Removes all tokens of a user for this resource, whatever their scopes and grants, and
+    /// revokes them at the server (RFC 7009), as at a logout. `subject` is that of their targets.
+    ///
+    /// Tokens of an earlier registration of the client are removed, and not revoked.
+    ///
+    /// # Errors
+    ///
+    /// The first of those of [`revoke`](Self::revoke). All others are removed and revoked still.
+    pub async fn revoke_all(
+        &self,
+        resource: &Resource,
+        subject: Option<&str>,
+    ) -> Result<(), Error> {
+        let is_it =
+            |key: &Key| key.target.resource() == resource && key.target.subject() == subject;
+        let slots: Vec<Arc<Slot>> = {
+            let all = self.lock();
+            let matching = all.iter().filter(|(key, _)| is_it(key));
+            matching.map(|(_, slot)| Arc::clone(slot)).collect()
+        };
+        let mut removed: Vec<ToRevoke> = slots.iter().filter_map(|it| it.clear()).collect();
+        let is_of = |record: &Record| {
+            record.of.resource == resource.as_str() && record.of.subject.as_deref() == subject
+        };
+        let (stored, ended) = self.asker.remove_matching(is_of).await;
+        for (own, token) in stored {
+            let is_new = removed.iter().all(|(text, _)| *text != token.0);
+            if is_new && own.client == self.asker.client.client_id().as_str() {
+                removed.push(token);
+            }
+        }
+        ended.and(self.asker.revoke_all(removed).await)
+    }
+
+    /// Drops the tokens that a signal of the authorization server revoked, from memory and from the
+    /// store. The next call of [`token`](Self::token) does not return them, also if a renewal is
+    /// running. They are not revoked again. Returns the number of dropped grants.
+    ///
+    /// Other processes drop what they cached when they get the same signal; they cannot renew it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store. The tokens in memory are dropped in every case.
+    pub async fn drop_revoked(&self, revoked: &Revoked) -> Result<usize, Error> {
+        if !revoked.issuer.equals_in_discovery(self.issuer()) {
+            return Ok(0);
+        }
+        let mut dropped = 0_usize;
+        for (key, slot) in &*self.lock() {
+            let subject = key.target.subject();
+            if revoked.covers(&key.cached_as, subject, slot.user().as_ref())
+                && slot.clear().is_some()
+            {
+                dropped = dropped.saturating_add(1);
+            }
+        }
+        let is_covered = |record: &Record| {
+            let Owner {
+                cached_as, subject, ..
+            } = &record.of;
+            revoked.covers(cached_as, subject.as_deref(), record.user.as_ref())
+        };
+        let (stored, ended) = self.asker.remove_matching(is_covered).await;
+        ended.map(|()| dropped.max(stored.len()))
+    }
+}
+
+impl Asker {
+    /// Removes a stored token. Returns what is to be revoked.
+    async fn remove_stored(&self, grant: &dyn Grant) -> Result<Option<ToRevoke>, Error> {
+        let Some(store) = &self.store else {
+            return Ok(None);
+        };
+        let key = self.store_key(grant);
+        let removed = self.remove(&**store, &key, |_| true).await?;
+        Ok(removed.and_then(|it| it.to_revoke()))
+    }
+
+    /// Removes all stored tokens of this server that fulfil the condition, also if one of them
+    /// cannot be removed.
+    async fn remove_matching(
+        &self,
+        condition: impl Fn(&Record) -> bool,
+    ) -> (Vec<(Owner, ToRevoke)>, Result<(), Error>) {
+        let (mut removed, mut ended) = (Vec::new(), Ok(()));
+        let Some(store) = &self.store else {
+            return (removed, ended);
+        };
+        let keys = match store.keys(&self.store_group()).await {
+            Ok(keys) => keys,
+            Err(error) => return (removed, Err(error)),
+        };
+        for key in keys {
+            match self.remove(&**store, &key, &condition).await {
+                Ok(Some(record)) => {
+                    let token = record.to_revoke();
+                    removed.extend(token.map(|token| (record.of, token)));
+                }
+                Ok(None) => {}
+                Err(error) => ended = ended.and(Err(error)),
+            }
+        }
+        (removed, ended)
+    }
+
+    async fn remove(
+        &self,
+        store: &dyn TokenStore,
+        key: &crate::StoreKey,
+        condition: impl Fn(&Record) -> bool,
+    ) -> Result<Option<Record>, Error> {
+        for _ in 0..ATTEMPTS {
+            let Some((text, version)) = store.load(key).await? else {
+                return Ok(None);
+            };
+            let record = Record::read(&text)?;
+            if !condition(&record) {
+                return Ok(None);
+            }
+            if store.swap(key, Some(version), None).await?.is_some() {
+                return Ok(Some(record));
+            }
+        }
+        Err(Error::Interrupted)
+    }
+
+    /// Revokes tokens. Returns the first error.
+    pub(super) async fn revoke_all(
+        &self,
+        tokens: impl IntoIterator<Item = ToRevoke>,
+    ) -> Result<(), Error> {
+        let server = self.server.server();
+        if server.endpoint(EndpointKind::Revocation).is_none() {
+            return Ok(());
+        }
+        let mut ended = Ok(());
+        for (token, hint) in tokens {
+            let (client, server) = (Arc::clone(&self.client), Arc::clone(&server));
+            let revoked = async {
+                let first = RevocationFlow::of(token, hint, client, server, self.clock.now())?;
+                drive(first, &*self.http, &*self.clock).await
+            };
+            ended = ended.and(revoked.await);
+        }
+        ended
+    }
+}
