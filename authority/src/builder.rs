@@ -9,6 +9,7 @@ use aims_jose::key::SigningKey;
 use aims_jose::provider::Provider;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::UnixTime;
+use aims_oauth_rs::IssuerStore;
 use aims_oauth_wire::assertion::AssertionRules;
 use aims_oauth_wire::attestation::PopRules;
 use aims_oauth_wire::dpop::{DpopRules, NonceIssuer};
@@ -25,11 +26,12 @@ use crate::limit::Meter;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes, TokenExchange};
 use crate::oauth::{
-    AuthorizationServer, ClientDocuments, Registration, Registry, TransactionService,
+    AuthorizationServer, ClientDocuments, Registration, Registry, SubjectIssuers,
+    TransactionService,
 };
 use crate::{
     AuthenticateUser, Authority, Client, DetailsType, Enrolment, Error, ExchangePolicy, Limits,
-    MemoryState, Purpose, Rate, Resource, SelfDescribed, State, TransactionPolicy,
+    MapSubject, MemoryState, Purpose, Rate, Resource, SelfDescribed, State, TransactionPolicy,
 };
 
 /// Rate of pushed requests of public clients from one source. A source can so hold 1,200 of the
@@ -99,6 +101,7 @@ pub struct Builder {
     details: Vec<Arc<dyn DetailsType>>,
     exchange: Option<Arc<dyn ExchangePolicy>>,
     transactions: Option<Arc<dyn TransactionPolicy>>,
+    subject_issuers: Option<SubjectIssuers>,
     registration: Option<SelfDescribed>,
     documents: Option<ClientDocuments>,
     refresh_pause: Duration,
@@ -136,6 +139,7 @@ impl Builder {
             details: Vec::new(),
             exchange: None,
             transactions: None,
+            subject_issuers: None,
             registration: None,
             documents: None,
             refresh_pause: Duration::from_secs(7 * 24 * 3_600),
@@ -315,6 +319,21 @@ impl Builder {
         self
     }
 
+    /// Accepts access tokens of other issuers as subject tokens of an exchange (RFC 8693), with the
+    /// subjects that this trait returns.
+    ///
+    /// The store names the issuers and has their keys; `aims::keys::PublishedKeys` fetches these.
+    /// Only JWTs by RFC 9068 are exchanged. The client must [serve](Client::serves) the resource
+    /// that the token is for, and the rules of [`exchange`](Self::exchange) must name the issuer.
+    pub fn subject_issuers(
+        mut self,
+        store: Arc<IssuerStore>,
+        subjects: Arc<dyn MapSubject>,
+    ) -> Self {
+        self.subject_issuers = Some(SubjectIssuers { store, subjects });
+        self
+    }
+
     /// Sets how long a refresh token may stay unused, and how long a grant may be refreshed.
     /// Defaults to 7 and 30 days.
     pub const fn refresh_tokens(mut self, pause: Duration, longest: Duration) -> Self {
@@ -390,7 +409,8 @@ impl Builder {
         if self.users.is_some() {
             self.grants.extend(user_grant_types());
         }
-        if self.exchange.is_some() || transactions.is_some() {
+        let has_exchange = self.exchange.is_some();
+        if has_exchange || transactions.is_some() {
             self.grants.push(Box::new(TokenExchange(self.exchange)));
         }
         let trust = Arc::new(TrustStore::new());
@@ -434,6 +454,7 @@ impl Builder {
         let oauth = AuthorizationServer {
             registry: {
                 let registry = Registry::new(self.resources, self.clients)?;
+                registry.check_services(transactions.is_some(), has_exchange)?;
                 let rules = self.registration.iter();
                 let rules = rules.chain(self.documents.iter().map(|it| &it.clients));
                 rules
@@ -463,6 +484,7 @@ impl Builder {
             transactions,
             pushes: Meter::new(PUSHES),
             shows: Meter::new(SHOWS),
+            subject_issuers: self.subject_issuers,
             registration: self.registration.map(Registration::new),
             documents: self.documents,
             refresh_pause: self.refresh_pause,

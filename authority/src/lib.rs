@@ -31,8 +31,8 @@ pub use crate::keys::Purpose;
 pub use crate::limit::{Limits, Rate};
 pub use crate::oauth::{
     AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Exchange, ExchangePolicy,
-    ExchangeTable, Resource, SelfDescribed, ToolDetails, Transaction, TransactionPolicy, User,
-    UserAnswer, UserRequest,
+    ExchangeTable, MapSubject, Replacement, ReplacementRequest, Resource, SelfDescribed,
+    ToolDetails, Transaction, TransactionPolicy, User, UserAnswer, UserRequest,
 };
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]

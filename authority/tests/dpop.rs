@@ -216,8 +216,8 @@ fn an_attacker_does_not_use_up_the_rate_of_a_public_client() {
         per_minute: 60,
     };
     let other = Client::public("other").redirect_uri("http://127.0.0.1/callback");
-    let authority = common::browser::with_users()
-        .client(common::browser::public())
+    let authority = browser::with_users()
+        .client(browser::public())
         .client(other)
         .limits(limits)
         .build(now())

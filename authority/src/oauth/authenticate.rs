@@ -1,5 +1,5 @@
-//! Client authentication: exactly one of `private_key_jwt`, `spiffe_wit` and `spiffe_jwt`, or none
-//! for a public client.
+//! Client authentication: exactly one of `private_key_jwt`, `spiffe_wit`, `spiffe_jwt` and a
+//! workload proof token, or none for a public client.
 
 use std::sync::Arc;
 
@@ -12,8 +12,10 @@ use aims_oauth_wire::attestation::{ATTESTATION, ATTESTATION_POP, PresentedAttest
 use aims_oauth_wire::client_auth::JWT_SPIFFE;
 use aims_oauth_wire::names::ClientId;
 use aims_oauth_wire::token::Form;
+use aims_replay::Error as Replay;
 use aims_wimse_cred::{JwtSvid, Wit, WitRules};
 use aims_wimse_id::{Scheme, WorkloadId};
+use aims_wimse_wpt::{Binding, Error as Wpt, Revisions, WptRules, fields};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
@@ -33,6 +35,7 @@ enum Offered<'a> {
     Assertion(PresentedAssertion<'a>),
     JwtSvid(&'a str),
     WitSvid(PresentedAttestation<'a>),
+    Proof(fields::Presented<'a>),
     /// `client_id` alone.
     Public(&'a str),
 }
@@ -55,6 +58,7 @@ impl AuthorizationServer {
             Offered::Assertion(presented) => self.by_assertion(&presented, now)?,
             Offered::JwtSvid(text) => self.by_jwt_svid(text, now)?,
             Offered::WitSvid(presented) => self.by_wit_svid(&presented, now)?,
+            Offered::Proof(presented) => self.by_proof(&presented, now)?,
             Offered::Public(client_id) => self.public(client_id, now)?,
         };
         // With these methods `client_id` is optional (RFC 7521 §4.2).
@@ -123,6 +127,30 @@ impl AuthorizationServer {
         Ok(authenticated(client, wit.id().to_string(), Some(wit.key())))
     }
 
+    /// Verifies a WIT-SVID and a workload proof token (draft-ietf-wimse-wpt). The proof is for this
+    /// issuer, or for its token endpoint.
+    fn by_proof(
+        &self,
+        presented: &fields::Presented<'_>,
+        now: UnixTime,
+    ) -> Result<Authenticated, Error> {
+        let trust = self.identity.refreshed_trust(now)?.snapshot();
+        let wit = Wit::verify(presented.wit(), &trust, &WitRules::wit_svid(), now);
+        let wit = wit.map_err(by_field)?;
+        let client = self.workload(wit.id(), now)?;
+        let binding = Binding::to(self.base.as_str()).or_to(&self.dpop.target);
+        let rules = WptRules::default();
+        aims_wimse_wpt::verify(presented.wpt(), &wit, &binding, &rules, now)
+            .map_err(by_field)?
+            .spend(self.replay.as_ref(), now)
+            .map_err(|error| match error {
+                Wpt::Replay(Replay::Replayed | Replay::Expired) => by_field(error),
+                Wpt::Replay(store) => Error::unavailable(store),
+                other => by_field(other),
+            })?;
+        Ok(authenticated(client, wit.id().to_string(), Some(wit.key())))
+    }
+
     /// Returns the public client of this name: it proves nothing (RFC 6749 §3.2.1).
     fn public(&self, client_id: &str, now: UnixTime) -> Result<Authenticated, Error> {
         let client = self.client(client_id, now)?;
@@ -188,7 +216,8 @@ fn bare(jwk: &Jwk) -> Jwk {
 
 /// Returns the only method that the request uses (RFC 6749 §2.3).
 fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Error> {
-    let by_authorization = headers.contains_key(AUTHORIZATION);
+    let by_authorization = headers.contains_key(AUTHORIZATION)
+        || headers.contains_key(fields::WORKLOAD_IDENTITY_TOKEN);
     let by_attestation = headers.contains_key(ATTESTATION) || headers.contains_key(ATTESTATION_POP);
     let has = |name: &str| form.get(name).is_some();
     let ways = [
@@ -201,6 +230,11 @@ fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Er
         return Err(Error::TokenRequest {
             reason: "more than one way to authenticate",
         });
+    }
+    if let Some(presented) =
+        fields::Presented::find(headers, Revisions::default()).map_err(by_field)?
+    {
+        return Ok(Offered::Proof(presented));
     }
     if let Some(presented) = PresentedAttestation::from_headers(headers).map_err(failed)? {
         return Ok(Offered::WitSvid(presented));
@@ -222,6 +256,14 @@ fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Er
         by_authorization,
         source: Some("no way to authenticate that is known here".into()),
     })
+}
+
+/// Returns the failure of a client that authenticates by a field of the request.
+fn by_field(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
+    Error::Client {
+        by_authorization: true,
+        source: Some(source.into()),
+    }
 }
 
 fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

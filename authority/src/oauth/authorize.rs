@@ -210,7 +210,7 @@ impl AuthorizationServer {
     }
 
     /// Refuses a user whose `sub` a resource server could take for a client (RFC 9700 §4.15).
-    fn check_subject(&self, subject: &str, now: UnixTime) -> Result<(), Error> {
+    pub(super) fn check_subject(&self, subject: &str, now: UnixTime) -> Result<(), Error> {
         let is_text =
             (1..=255).contains(&subject.len()) && subject.bytes().all(|it| it.is_ascii_graphic());
         let is_workload = ["spiffe:", "wimse:"]

@@ -26,6 +26,10 @@ pub(crate) struct CodeFlow {
     pub(crate) details: BTreeSet<String>,
     /// The resources whose tokens the client receives and may exchange (RFC 8693).
     pub(crate) serves: BTreeSet<String>,
+    /// Whether the client may replace transaction tokens.
+    pub(crate) replaces_transactions: bool,
+    /// Whether the client may exchange transaction tokens for access tokens.
+    pub(crate) is_border: bool,
 }
 
 impl Client {
@@ -91,6 +95,29 @@ impl Client {
     #[must_use]
     pub fn serves(mut self, resource: impl Into<String>) -> Self {
         self.flow.serves.insert(resource.into());
+        self
+    }
+
+    /// Lets the client replace transaction tokens of the trust domain that were sent to it
+    /// (draft-ietf-oauth-transaction-tokens §13.15). The new token permits no more.
+    ///
+    /// [`TransactionPolicy::replace`](crate::TransactionPolicy::replace) decides about each.
+    #[must_use]
+    pub const fn replace_transactions(mut self) -> Self {
+        self.flow.replaces_transactions = true;
+        self
+    }
+
+    /// Lets the client exchange transaction tokens for access tokens of resources outside the trust
+    /// domain (RFC 8693): it stands at the border of the domain.
+    ///
+    /// [`allow`](Self::allow) names the resources, and
+    /// [`Builder::exchange`](crate::Builder::exchange) the scopes, with the trust domain as the
+    /// first resource. A transaction with `tctx` stays within the domain, because an access token
+    /// would not keep to it.
+    #[must_use]
+    pub const fn border(mut self) -> Self {
+        self.flow.is_border = true;
         self
     }
 

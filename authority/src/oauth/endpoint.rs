@@ -109,10 +109,9 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     } = error
     {
         // RFC 6749 §5.2 requires a challenge with the scheme that the client used.
-        headers.insert(
-            WWW_AUTHENTICATE,
-            HeaderValue::from_static("Basic realm=\"token\""),
-        );
+        for challenge in ["Basic realm=\"token\"", "WPT"] {
+            headers.append(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
     }
     if let Error::Dpop {
         nonce: Some(nonce), ..

@@ -3,6 +3,7 @@
 mod client_credentials;
 pub(crate) mod code;
 pub(crate) mod exchange;
+pub(crate) mod subject;
 pub(crate) mod transaction;
 
 use core::fmt::Debug;

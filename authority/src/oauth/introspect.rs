@@ -4,6 +4,7 @@ use aims_jose::jws::SigningInput;
 use aims_jose::jwt::NumericDate;
 use aims_jose::key::Signer as _;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::delegate::MAX_ACTORS;
 use aims_oauth_wire::introspection::SIGNED;
 use aims_oauth_wire::media;
 use aims_wimse_id::WorkloadId;
@@ -96,9 +97,8 @@ impl AuthorizationServer {
         };
         let claims = &token.claims;
         let serves = who.client.flow.serves.contains(&claims.aud);
-        let is_withdrawn =
-            self.is_withdrawn(&claims.client_id, now)? || self.is_withdrawn(&claims.sub, now)?;
-        if !serves || is_withdrawn {
+        let parties = [claims.client_id.as_str(), claims.sub.as_str()];
+        if !serves || self.is_any_withdrawn(parties, claims.act.as_ref(), now)? {
             return Ok(inactive);
         }
         let members = serde_json::from_slice(&token.payload);
@@ -112,8 +112,27 @@ impl AuthorizationServer {
         Ok(Value::Object(members))
     }
 
-    /// Returns whether a client is a workload of this server whose identity was withdrawn.
-    pub(super) fn is_withdrawn(&self, client_id: &str, now: UnixTime) -> Result<bool, Error> {
+    /// Returns whether one of these parties, or of the actors, is a workload of this server whose
+    /// identity was withdrawn.
+    pub(super) fn is_any_withdrawn(
+        &self,
+        parties: [&str; 2],
+        act: Option<&Value>,
+        now: UnixTime,
+    ) -> Result<bool, Error> {
+        let chain = core::iter::successors(act, |it| it.get("act"));
+        let actors = chain
+            .filter_map(|it| it.get("sub"))
+            .filter_map(Value::as_str);
+        for party in parties.into_iter().chain(actors.take(MAX_ACTORS)) {
+            if self.is_withdrawn(party, now)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_withdrawn(&self, client_id: &str, now: UnixTime) -> Result<bool, Error> {
         match WorkloadId::parse(client_id) {
             Ok(id) => self.identity.is_withdrawn_at(&id, now),
             Err(_other_client) => Ok(false),

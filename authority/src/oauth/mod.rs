@@ -45,7 +45,11 @@ pub(crate) use self::documents::ClientDocuments;
 use self::dpop::DpopPolicy;
 pub(crate) use self::endpoint::refusal;
 pub use self::grant::exchange::{Exchange, ExchangePolicy, ExchangeTable};
-pub use self::grant::transaction::{Transaction, TransactionPolicy};
+pub use self::grant::subject::MapSubject;
+pub(crate) use self::grant::subject::SubjectIssuers;
+pub use self::grant::transaction::{
+    Replacement, ReplacementRequest, Transaction, TransactionPolicy,
+};
 use self::grant::{GrantTypes, Granted, TokenRequest};
 pub(crate) use self::registration::Registration;
 pub use self::registration::SelfDescribed;
@@ -62,8 +66,9 @@ use crate::limit::{Meter, network};
 /// Issues access tokens by client credentials (RFC 6749 §4.4) as JWTs (RFC 9068).
 ///
 /// Each token is for one resource. It is bound to the client's key if the client has proven one.
-/// Clients authenticate by `private_key_jwt` (RFC 7523), by a WIT-SVID with its proof, or, if the
-/// operator allows it, by a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
+/// Clients authenticate by `private_key_jwt` (RFC 7523), by a WIT-SVID with its proof or with a
+/// workload proof token (draft-ietf-wimse-wpt), or, if the operator allows it, by a JWT-SVID
+/// (draft-ietf-oauth-spiffe-client-auth).
 #[derive(Debug)]
 pub struct AuthorizationServer {
     pub(crate) base: Base,
@@ -92,6 +97,8 @@ pub struct AuthorizationServer {
     pub(crate) shows: Meter,
     /// Transaction tokens, if they are on.
     pub(crate) transactions: Option<TransactionService>,
+    /// The other issuers whose access tokens are exchanged, if there are some.
+    pub(crate) subject_issuers: Option<SubjectIssuers>,
     /// Dynamic registration, if it is on.
     pub(crate) registration: Option<Registration>,
     /// Client id metadata documents, if they are on.

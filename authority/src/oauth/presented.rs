@@ -1,13 +1,14 @@
-//! Access tokens of this server that come back to it, for an exchange.
+//! Tokens of this server that come back to it, for an exchange.
 
-use aims_jose::jws::Unverified;
+use aims_jose::jws::{Header, Unverified};
 use aims_jose::time::UnixTime;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::family::GrantEntry;
 use super::store::{self, key_of};
 use super::{AuthorizationServer, Login, opaque};
+use crate::keys::KeyRing;
 use crate::{Error, Kind};
 
 /// A valid access token of this server.
@@ -43,6 +44,31 @@ impl OwnClaims {
     }
 }
 
+/// The claims of a valid transaction token of this server.
+#[derive(Debug, Deserialize)]
+pub(crate) struct OwnTransaction {
+    iss: String,
+    pub(crate) sub: String,
+    pub(crate) aud: String,
+    pub(crate) exp: u64,
+    pub(crate) txn: String,
+    /// The client that asked for the token.
+    pub(crate) req_wl: String,
+    #[serde(default)]
+    pub(crate) tctx: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) rctx: Map<String, Value>,
+    #[serde(default)]
+    pub(crate) act: Option<Value>,
+}
+
+impl OwnTransaction {
+    /// Returns the id of the grant that the transaction belongs to, if it belongs to one.
+    pub(crate) fn grant(&self) -> Option<&str> {
+        self.txn.split_once('.').map(|(grant, _)| grant)
+    }
+}
+
 impl AuthorizationServer {
     /// Verifies an access token of this server (RFC 9068 §4): signature, issuer, expiry and
     /// revocation. The caller judges `aud`.
@@ -57,7 +83,8 @@ impl AuthorizationServer {
             let claims = opaque::claims(state, text, now)?;
             claims.ok_or_else(|| bad("it is unknown, has expired or was revoked"))?
         } else {
-            self.verified_payload(text, now)?
+            let is_type = |header: &Header| header.is_typ("at+jwt");
+            self.verified_payload(text, &self.ring, is_type, now)?
         };
         let claims: OwnClaims = aims_jose::json::from_object(&payload)
             .map_err(|_unexplained| bad("its claims are not those of this server"))?;
@@ -74,25 +101,72 @@ impl AuthorizationServer {
         {
             return Err(bad("it was revoked"));
         }
-        if let Some(grant) = claims.grant() {
-            let found = store::read::<GrantEntry>(state, Kind::Grant, grant, now)?;
-            if !matches!(found.map(|it| it.value), Some(GrantEntry::Live(_))) {
-                return Err(bad("its grant was revoked or has ended"));
-            }
-        }
+        self.check_grant(claims.grant(), now)?;
         Ok(OwnToken { claims, payload })
     }
 
-    /// Verifies the signature of a JWT, and returns its payload.
-    fn verified_payload(&self, text: &str, now: UnixTime) -> Result<Vec<u8>, Error> {
+    /// Verifies a transaction token of this server (draft-ietf-oauth-transaction-tokens §12.2):
+    /// type, signature, issuer, trust domain, expiry, and revocation of the grant that it comes
+    /// from. Also returns the claims as they were signed.
+    ///
+    /// # Errors
+    ///
+    /// `as.subject_token`; `authority.unavailable` if the state cannot tell.
+    pub(crate) fn own_transaction(
+        &self,
+        text: &str,
+        now: UnixTime,
+    ) -> Result<(OwnTransaction, Vec<u8>), Error> {
         let bad = |reason| Error::SubjectToken { reason };
-        let unverified = Unverified::parse(text)
-            .map_err(|_unexplained| bad("it is no access token of this server"))?;
-        if !unverified.header().is_typ("at+jwt") {
-            return Err(bad("its typ is not at+jwt"));
+        let service = self.transactions.as_ref();
+        let service = service.ok_or_else(|| bad("this server has no transaction tokens"))?;
+        let is_type = |header: &Header| header.typ() == Some("txntoken+jwt");
+        let payload = self.verified_payload(text, &service.ring, is_type, now)?;
+        let claims: OwnTransaction = aims_jose::json::from_object(&payload)
+            .map_err(|_unexplained| bad("its claims are not those of this server"))?;
+        if claims.iss != self.base.as_str() || claims.aud != service.domain {
+            return Err(bad(
+                "its issuer or its trust domain is not that of this server",
+            ));
+        }
+        // The clock is the one that issued it, so there is no skew.
+        if now.as_secs() >= claims.exp {
+            return Err(bad("it has expired"));
+        }
+        self.check_grant(claims.grant(), now)?;
+        Ok((claims, payload))
+    }
+
+    /// Checks that the grant of a token, if it has one, was not revoked.
+    fn check_grant(&self, grant: Option<&str>, now: UnixTime) -> Result<(), Error> {
+        let Some(grant) = grant else {
+            return Ok(());
+        };
+        let found = store::read::<GrantEntry>(self.state.as_ref(), Kind::Grant, grant, now)?;
+        match found.map(|it| it.value) {
+            Some(GrantEntry::Live(_)) => Ok(()),
+            Some(GrantEntry::Revoked) | None => Err(Error::SubjectToken {
+                reason: "its grant was revoked or has ended",
+            }),
+        }
+    }
+
+    /// Verifies type and signature of a JWT, and returns its payload.
+    fn verified_payload(
+        &self,
+        text: &str,
+        ring: &KeyRing,
+        is_type: impl Fn(&Header) -> bool,
+        now: UnixTime,
+    ) -> Result<Vec<u8>, Error> {
+        let bad = |reason| Error::SubjectToken { reason };
+        let unverified =
+            Unverified::parse(text).map_err(|_unexplained| bad("it is no token of this server"))?;
+        if !is_type(unverified.header()) {
+            return Err(bad("its typ is not that of its kind"));
         }
         let kid = unverified.header().kid().unwrap_or_default();
-        let key = self.ring.verifying_key(kid, now);
+        let key = ring.verifying_key(kid, now);
         let key = key.ok_or_else(|| bad("its key is not of this server"))?;
         let verified = unverified.verify(&key);
         let verified = verified.map_err(|_unexplained| bad("its signature is not valid"))?;

@@ -303,9 +303,8 @@ impl AuthorizationServer {
             redirect_uris: stored.redirect_uris,
             name: stored.name,
             unverified: true,
-            pushed_only: false,
             details: rules.details.clone(),
-            serves: BTreeSet::new(),
+            ..CodeFlow::default()
         };
         Ok(Some(Arc::new(client)))
     }

@@ -324,11 +324,37 @@ impl Registry {
         self.opaque.contains(resource)
     }
 
+    fn clients(&self) -> impl Iterator<Item = &Client> {
+        let named = self.by_id.values();
+        let all = named.chain(self.by_pattern.iter().map(|(_, client)| client));
+        all.map(AsRef::as_ref)
+    }
+
+    /// Checks that the server has the services that its clients are for.
+    ///
+    /// # Errors
+    ///
+    /// `authority.clients`.
+    pub(crate) fn check_services(&self, transactions: bool, exchange: bool) -> Result<(), Error> {
+        for client in self.clients() {
+            let lacking = if client.flow.replaces_transactions && !transactions {
+                "replaces transaction tokens: expected `Builder::transactions`"
+            } else if client.flow.is_border && !(transactions && exchange) {
+                "is at the border: expected `Builder::transactions` and `Builder::exchange`"
+            } else {
+                continue;
+            };
+            return Err(Error::Clients {
+                client: client.shown(),
+                reason: lacking,
+            });
+        }
+        Ok(())
+    }
+
     /// Returns whether a client may introspect tokens.
     pub(crate) fn has_introspecting_clients(&self) -> bool {
-        let named = self.by_id.values();
-        let mut all = named.chain(self.by_pattern.iter().map(|(_, client)| client));
-        all.any(|client| !client.flow.serves.is_empty())
+        self.clients().any(|client| !client.flow.serves.is_empty())
     }
 
     pub(crate) fn has_public_clients(&self) -> bool {

@@ -1,20 +1,16 @@
-//! Token exchange (RFC 8693): a narrower access token for a resource that a tool calls on.
+//! Token exchange (RFC 8693): a narrower token for a resource that a tool calls on, or for the
+//! trust domain.
 
 use core::fmt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable};
+use aims_oauth_wire::delegate::{Kind, ScopeTable};
 use aims_oauth_wire::names::ScopeSet;
-use serde_json::{Value, json};
 
-use super::transaction::{self, TXN_TOKEN};
-use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
-use crate::oauth::presented::{OwnClaims, OwnToken};
-use crate::oauth::{Authenticated, NewToken, details};
-
-/// The type of subject and issued tokens (RFC 8693 §3).
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+use super::subject::{ACCESS_TOKEN, Subject, TXN_TOKEN, asked_scopes};
+use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest, transaction};
+use crate::oauth::{NewToken, details};
 
 /// An exchange that a client asks for, as [`ExchangePolicy`] sees it.
 #[derive(Clone, Debug)]
@@ -22,13 +18,17 @@ const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 pub struct Exchange<'a> {
     /// The client that asks, the next actor.
     pub client_id: &'a str,
-    /// `sub` of the subject token, which stays that of the new token.
+    /// `sub` of the subject token, which stays that of the new token. A subject of another issuer
+    /// was mapped to this one.
     pub subject: &'a str,
-    /// `client_id` of the subject token: the client that called the tool.
+    /// The client that the subject token was issued to: `client_id` of an access token, which
+    /// called the tool, or `req_wl` of a transaction token.
     pub caller: &'a str,
-    /// The resource that the subject token is for.
+    /// The issuer of the subject token, if it is not this server.
+    pub issuer: Option<&'a str>,
+    /// The resource that the subject token is for. For a transaction token it is the trust domain.
     pub from: &'a str,
-    /// The resource that the new token is for.
+    /// The resource or the trust domain that the new token is for.
     pub to: &'a str,
 }
 
@@ -59,7 +59,10 @@ pub trait ExchangePolicy: fmt::Debug + Send + Sync {
 /// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct ExchangeTable(BTreeMap<(String, String), ScopeTable>);
+pub struct ExchangeTable(BTreeMap<Row, ScopeTable>);
+
+/// The issuer of the subject token, if it is another, and the pair of resources.
+type Row = (Option<String>, String, String);
 
 impl ExchangeTable {
     /// Creates an empty table, which refuses every exchange.
@@ -70,6 +73,9 @@ impl ExchangeTable {
 
     /// Allows tokens for one resource to become tokens for another, with these scopes. A second
     /// table for one pair replaces the first.
+    ///
+    /// With the trust domain as `from`, it allows a [border client](crate::Client::border) to
+    /// exchange transaction tokens for access tokens.
     #[must_use]
     pub fn allow(
         mut self,
@@ -77,19 +83,36 @@ impl ExchangeTable {
         to: impl Into<String>,
         scopes: ScopeTable,
     ) -> Self {
-        self.0.insert((from.into(), to.into()), scopes);
+        self.0.insert((None, from.into(), to.into()), scopes);
+        self
+    }
+
+    /// Allows access tokens of another issuer for one resource to become tokens for another, with
+    /// these scopes. [`allow`](Self::allow) is about tokens of this server alone.
+    #[must_use]
+    pub fn allow_issuer(
+        mut self,
+        issuer: impl Into<String>,
+        from: impl Into<String>,
+        to: impl Into<String>,
+        scopes: ScopeTable,
+    ) -> Self {
+        let row = (Some(issuer.into()), from.into(), to.into());
+        self.0.insert(row, scopes);
         self
     }
 }
 
 impl ExchangePolicy for ExchangeTable {
     fn scopes(&self, exchange: &Exchange<'_>) -> Option<ScopeTable> {
-        let pair = (exchange.from.to_owned(), exchange.to.to_owned());
-        self.0.get(&pair).cloned()
+        let issuer = exchange.issuer.map(str::to_owned);
+        let row = (issuer, exchange.from.to_owned(), exchange.to.to_owned());
+        self.0.get(&row).cloned()
     }
 }
 
-/// Issues an access token for another resource, from one that a client of the tool sent.
+/// Issues an access token for another resource, or a transaction token, from a token that was sent
+/// to the client.
 #[derive(Debug)]
 pub(crate) struct TokenExchange(pub(crate) Option<Arc<dyn ExchangePolicy>>);
 
@@ -104,100 +127,63 @@ impl GrantType for TokenExchange {
         request: &TokenRequest<'_>,
     ) -> Result<Granted, Error> {
         let TokenRequest { client, form, now } = *request;
-        let text = subject_token(request)?;
-        let subject = server.own_token(text, now)?;
-        let OwnToken { claims, payload } = &subject;
-        if !client.client.flow.serves.contains(&claims.aud) {
-            return Err(Error::ClientGrant {
-                reason: "this client may not exchange tokens for that resource",
-            });
-        }
-        if server.is_withdrawn(&claims.client_id, now)? || server.is_withdrawn(&claims.sub, now)? {
-            return Err(Error::SubjectToken {
-                reason: "the identity of its subject or client was withdrawn",
-            });
-        }
+        let subject = Subject::of(server, request)?;
+        let is_transaction = subject.kind == Kind::TransactionToken;
         if form.get("requested_token_type") == Some(TXN_TOKEN) {
-            return transaction::issue(server, &subject, request);
+            return if is_transaction {
+                transaction::replace(server, &subject, request)
+            } else {
+                transaction::issue(server, &subject, request)
+            };
+        }
+        if is_transaction && !client.client.flow.is_border {
+            return Err(Error::ClientGrant {
+                reason: "this client may not take transactions out of the trust domain",
+            });
         }
         let to = target(request)?;
         let allowed = client.client.grants.get_key_value(to);
         let (to, allowed) = allowed.ok_or(Error::Target)?;
         let policy = self.0.as_ref().ok_or(Error::Target)?;
-        let table = policy.scopes(&Exchange {
-            client_id: &client.client_id,
-            subject: &claims.sub,
-            caller: &claims.client_id,
-            from: &claims.aud,
-            to,
-        });
+        let table = policy.scopes(&subject.exchange(client, to));
         let table = table.ok_or(Error::Target)?;
-        let parent = Rights::read(Kind::AccessToken, payload).map_err(Error::unavailable)?;
-        let scope = scopes(payload, &table, request)?;
+        let scope = scopes(&subject, &table, request)?;
         if !scope.iter().all(|it| allowed.contains(it.as_str())) {
             return Err(Error::Scope);
         }
-        let parent = Crossing::new(Kind::AccessToken, Some(server.base.as_str()))
-            .audience(claims.aud.as_str(), to.as_str())
-            .scopes_inward(table)
-            .translate(&parent);
-        let onward = details::onward(&claims.authorization_details, &claims.aud, to);
+        let crossing = subject.crossing(server, Kind::AccessToken, to, table);
+        let parent = crossing.translate(&subject.rights()?);
+        let onward = details::onward(&subject.details, &subject.from, to);
         let details = details::part(onward, form)?;
-        let issuer = server.base.as_str();
-        let actor = actor(issuer, client, claims);
+        let actor = subject.actors(server, client);
         let scope = scope.to_string();
         let token = NewToken {
             client_id: &client.client_id,
-            subject: &claims.sub,
+            subject: &subject.subject,
             resource: to,
             scope: &scope,
             confirmation: client.confirmation(),
-            login: Some(&claims.login),
+            login: subject.login.as_ref(),
             details: &details,
             actor: Some(&actor),
-            grant: claims.grant(),
-            expires: server.end(now).min(aims_jose::time::at(claims.exp)),
+            grant: subject.grant.as_deref(),
+            expires: server.end(now).min(subject.end()),
             parent: Some(&parent),
         };
         let mut granted = Granted::access_token(server, client, &token, now)?;
+        if let Some(transaction) = &subject.transaction {
+            tracing::info!(
+                client_id = ?client.client_id,
+                txn = ?transaction.txn,
+                resource = ?to,
+                token = %aims_jose::digest::Fingerprint::of(granted.token.expose().as_bytes()),
+                "took a transaction out of the trust domain"
+            );
+        }
         let member = ("issued_token_type", ACCESS_TOKEN.into());
         granted.members.push(member);
         Ok(granted)
     }
-}
-
-/// Returns the chain of the subject token, with the client as the current actor (RFC 8693 §4.1).
-pub(super) fn actor(issuer: &str, client: &Authenticated, claims: &OwnClaims) -> Value {
-    let before = match &claims.act {
-        Some(act) => act.clone(),
-        None => json!({"iss": issuer, "sub": claims.client_id}),
-    };
-    json!({"iss": issuer, "sub": client.client_id, "act": before})
-}
-
-/// Checks the parameters, and returns the subject token (RFC 8693 §2.1).
-fn subject_token<'a>(request: &TokenRequest<'a>) -> Result<&'a str, Error> {
-    let bad = |reason| Err(Error::TokenRequest { reason });
-    let TokenRequest { client, form, .. } = *request;
-    if client.client.is_public() {
-        return Err(Error::ClientGrant {
-            reason: "a public client exchanges no tokens",
-        });
-    }
-    if form.get("actor_token").is_some() || form.get("actor_token_type").is_some() {
-        return bad("the authenticated client is the actor, expected no actor_token");
-    }
-    let Some(token) = form.get("subject_token") else {
-        return bad("no subject_token");
-    };
-    if form.get("subject_token_type") != Some(ACCESS_TOKEN) {
-        return bad("subject_token_type must be that of an access token");
-    }
-    let asked = form.get("requested_token_type");
-    if !matches!(asked, None | Some(ACCESS_TOKEN | TXN_TOKEN)) {
-        return bad("requested_token_type must be that of an access token or a transaction token");
-    }
-    Ok(token)
 }
 
 /// Returns the only target of the request: a `resource`, or an `audience` in its place.
@@ -214,19 +200,13 @@ fn target<'a>(request: &TokenRequest<'a>) -> Result<&'a str, Error> {
 /// Returns the scopes of the new token: those asked for, or all that the table makes of those of
 /// the subject token.
 pub(super) fn scopes(
-    payload: &[u8],
+    subject: &Subject,
     table: &ScopeTable,
     request: &TokenRequest<'_>,
 ) -> Result<ScopeSet, Error> {
-    #[derive(serde::Deserialize)]
-    struct Scoped {
-        #[serde(default)]
-        scope: String,
+    if let Some(asked) = asked_scopes(request)? {
+        return Ok(asked);
     }
-    if let Some(asked) = request.form.get("scope") {
-        return asked.parse().map_err(|_malformed| Error::Scope);
-    }
-    let own: Scoped = serde_json::from_slice(payload).map_err(Error::unavailable)?;
-    let own: ScopeSet = own.scope.parse().map_err(|_none| Error::Scope)?;
+    let own = subject.own_scopes()?;
     table.inward(&own).map_err(|_too_many| Error::Scope)
 }

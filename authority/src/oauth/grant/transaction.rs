@@ -1,4 +1,5 @@
-//! Transaction tokens (draft-ietf-oauth-transaction-tokens) for access tokens, by token exchange.
+//! Transaction tokens (draft-ietf-oauth-transaction-tokens) for access tokens, and their
+//! replacement, by token exchange.
 
 use core::fmt;
 use core::time::Duration;
@@ -7,17 +8,17 @@ use aims_jose::jws::{CompactJws, SigningInput};
 use aims_jose::key::Signer as _;
 use aims_jose::random::id128;
 use aims_jose::{base64url, json};
-use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable, delegate};
+use aims_oauth_wire::delegate::{Kind, Rights, ScopeTable, delegate};
+use aims_oauth_wire::names::ScopeSet;
 use aims_txn_token::TxnTokenRequest;
 use serde_json::{Map, Value};
 
-use super::exchange::{Exchange, actor, scopes};
+use super::exchange::{Exchange, scopes};
+use super::subject::{Subject, TXN_TOKEN, asked_scopes};
 use super::{AuthorizationServer, Error, Granted, TokenRequest};
 use crate::identity::add;
-use crate::oauth::presented::OwnToken;
+use crate::oauth::TransactionService;
 
-/// The type of a transaction token.
-pub(super) const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 /// Maximum lifetime, in seconds. A transaction is one request and the calls that it causes.
 const LIFETIME: u64 = 60;
 
@@ -35,6 +36,18 @@ pub trait TransactionPolicy: fmt::Debug + Send + Sync {
         details: &Map<String, Value>,
         context: &Map<String, Value>,
     ) -> Option<Transaction>;
+
+    /// Returns what a replacement of a transaction token adds, or `None` to refuse it. By default
+    /// every replacement is refused.
+    ///
+    /// Whatever it answers, the new token permits no more than the one that it replaces: same
+    /// transaction, subject and context, no further scope, no later end, and the client as one more
+    /// actor. It is called for clients with
+    /// [`replace_transactions`](crate::Client::replace_transactions) alone.
+    fn replace(&self, request: &ReplacementRequest<'_>) -> Option<Replacement> {
+        let _every = request;
+        None
+    }
 }
 
 /// The content of a transaction token, as [`TransactionPolicy`] decides it.
@@ -74,6 +87,60 @@ impl Transaction {
     }
 }
 
+/// A replacement of a transaction token that a client asks for, as [`TransactionPolicy`] sees it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReplacementRequest<'a> {
+    /// The client that asks, the next actor.
+    pub client_id: &'a str,
+    /// `sub` of the token, which stays.
+    pub subject: &'a str,
+    /// `req_wl` of the token: the client that asked for it.
+    pub caller: &'a str,
+    /// `txn`, which stays.
+    pub txn: &'a str,
+    /// The scopes of the new token: those asked for, or all of the token.
+    pub scopes: &'a ScopeSet,
+    /// `tctx` of the token, whose members stay as they are.
+    pub transaction: &'a Map<String, Value>,
+    /// The parameter `request_details` of the client. It is unverified.
+    pub details: &'a Map<String, Value>,
+    /// The parameter `request_context` of the client. It is unverified.
+    pub context: &'a Map<String, Value>,
+}
+
+/// The additions of a replacement to a transaction token, as [`TransactionPolicy`] decides it.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Replacement {
+    /// Further members of `tctx`. A replacement that changes a member is refused.
+    pub details: Map<String, Value>,
+    /// Further members of `rctx`. Those that the token has stay as they are.
+    pub context: Map<String, Value>,
+}
+
+impl Replacement {
+    /// Creates a replacement that adds nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the further members of `tctx`.
+    #[must_use]
+    pub fn with_details(mut self, details: Map<String, Value>) -> Self {
+        self.details = details;
+        self
+    }
+
+    /// Sets the further members of `rctx`.
+    #[must_use]
+    pub fn with_context(mut self, context: Map<String, Value>) -> Self {
+        self.context = context;
+        self
+    }
+}
+
 /// Reads a parameter that is a JSON object.
 fn object(request: &TokenRequest<'_>, name: &str) -> Result<Map<String, Value>, Error> {
     let Some(text) = request.form.get(name) else {
@@ -88,59 +155,138 @@ fn object(request: &TokenRequest<'_>, name: &str) -> Result<Map<String, Value>, 
     serde_json::from_str(text).map_err(|_unexplained| bad)
 }
 
+/// Returns the service, if the request is for its trust domain alone.
+fn service<'a>(
+    server: &'a AuthorizationServer,
+    request: &TokenRequest<'_>,
+) -> Result<&'a TransactionService, Error> {
+    let service = server.transactions.as_ref().ok_or(Error::Target)?;
+    let form = request.form;
+    let mut targets = form.all("audience").chain(form.all("resource"));
+    if targets.next() != Some(&service.domain) || targets.next().is_some() {
+        return Err(Error::Target);
+    }
+    Ok(service)
+}
+
 /// Issues a transaction token for the trust domain of this server.
 pub(super) fn issue(
     server: &AuthorizationServer,
-    subject: &OwnToken,
+    subject: &Subject,
     request: &TokenRequest<'_>,
 ) -> Result<Granted, Error> {
-    let TokenRequest { client, form, now } = *request;
-    let service = server.transactions.as_ref().ok_or(Error::Target)?;
+    let service = service(server, request)?;
     let domain = service.domain.as_str();
-    let mut targets = form.all("audience").chain(form.all("resource"));
-    if targets.next() != Some(domain) || targets.next().is_some() {
-        return Err(Error::Target);
-    }
-    let OwnToken { claims, payload } = subject;
-    let asked = Exchange {
-        client_id: &client.client_id,
-        subject: &claims.sub,
-        caller: &claims.client_id,
-        from: &claims.aud,
-        to: domain,
-    };
     let details = object(request, "request_details")?;
     let context = object(request, "request_context")?;
+    let asked = subject.exchange(request.client, domain);
     let decided = service.policy.decide(&asked, &details, &context);
     let decided = decided.ok_or(Error::Target)?;
-    let scope = scopes(payload, &decided.scopes, request)?.to_string();
-    let txn = id128(server.random).map_err(Error::unavailable)?;
-    let issuer = server.base.as_str();
-    let Value::Object(act) = actor(issuer, client, claims) else {
+    let scope = scopes(subject, &decided.scopes, request)?;
+    let mut txn = id128(server.random).map_err(Error::unavailable)?;
+    if let Some(grant) = &subject.grant {
+        // As with `jti` of access tokens: a revoked grant ends its transactions.
+        txn = format!("{grant}.{txn}");
+    }
+    let crossing = subject
+        .crossing(server, Kind::TransactionToken, domain, decided.scopes)
+        .claim("txn", txn.as_str());
+    let new = NewTransaction {
+        txn: &txn,
+        scope: scope.to_string(),
+        details: decided.details,
+        context: decided.context,
+        parent: crossing.translate(&subject.rights()?),
+    };
+    sign(server, service, subject, new, request)
+}
+
+/// Replaces a transaction token by one that permits no more, of the same transaction
+/// (draft-ietf-oauth-transaction-tokens §13.15).
+pub(super) fn replace(
+    server: &AuthorizationServer,
+    subject: &Subject,
+    request: &TokenRequest<'_>,
+) -> Result<Granted, Error> {
+    let client = request.client;
+    if !client.client.flow.replaces_transactions {
+        return Err(Error::ClientGrant {
+            reason: "this client may not replace transaction tokens",
+        });
+    }
+    let service = service(server, request)?;
+    let own = subject.transaction.as_ref();
+    let own = own.ok_or_else(|| Error::unavailable("no transaction token"))?;
+    let scope = match asked_scopes(request)? {
+        Some(asked) => asked,
+        None => subject.own_scopes()?,
+    };
+    let decided = service.policy.replace(&ReplacementRequest {
+        client_id: &client.client_id,
+        subject: &subject.subject,
+        caller: &own.req_wl,
+        txn: &own.txn,
+        scopes: &scope,
+        transaction: &own.tctx,
+        details: &object(request, "request_details")?,
+        context: &object(request, "request_context")?,
+    });
+    let decided = decided.ok_or(Error::Target)?;
+    let mut details = own.tctx.clone();
+    details.extend(decided.details);
+    let mut context = decided.context;
+    context.extend(own.rctx.clone());
+    let new = NewTransaction {
+        txn: &own.txn,
+        scope: scope.to_string(),
+        details,
+        context,
+        parent: subject.rights()?,
+    };
+    sign(server, service, subject, new, request)
+}
+
+/// The content of a transaction token that is about to be signed.
+struct NewTransaction<'a> {
+    txn: &'a str,
+    scope: String,
+    details: Map<String, Value>,
+    context: Map<String, Value>,
+    /// The rights that it must not exceed.
+    parent: Rights,
+}
+
+fn sign(
+    server: &AuthorizationServer,
+    service: &TransactionService,
+    subject: &Subject,
+    new: NewTransaction<'_>,
+    request: &TokenRequest<'_>,
+) -> Result<Granted, Error> {
+    let TokenRequest { client, now, .. } = *request;
+    let NewTransaction {
+        txn, scope, parent, ..
+    } = new;
+    let Value::Object(act) = subject.actors(server, client) else {
         return Err(Error::unavailable("no chain of actors"));
     };
-    let mut token = TxnTokenRequest::new(domain, &claims.sub, &scope, &client.client_id)
-        .issuer(issuer)
-        .txn(&txn)
-        .actors(act);
-    for (name, value) in decided.details {
+    let mut token =
+        TxnTokenRequest::new(&service.domain, &subject.subject, &scope, &client.client_id)
+            .issuer(server.base.as_str())
+            .txn(txn)
+            .actors(act);
+    for (name, value) in new.details {
         token = token.transaction(name, value);
     }
-    for (name, value) in decided.context {
+    for (name, value) in new.context {
         token = token.request(name, value);
     }
     if let Some(confirmation) = client.confirmation() {
         let text = serde_json::to_string(&confirmation).map_err(Error::unavailable)?;
         token = token.confirmation(&text).map_err(Error::unavailable)?;
     }
-    let parent = Rights::read(Kind::AccessToken, payload).map_err(Error::unavailable)?;
-    let parent = Crossing::new(Kind::TransactionToken, Some(issuer))
-        .audience(claims.aud.as_str(), domain)
-        .scopes_inward(decided.scopes)
-        .claim("txn", txn.as_str())
-        .translate(&parent);
-    let end = aims_jose::time::at(claims.exp);
-    let lifetime = Duration::from_secs(LIFETIME).min(aims_jose::time::until(end, now));
+    let left = aims_jose::time::until(subject.end(), now);
+    let lifetime = Duration::from_secs(LIFETIME).min(left);
     let signer = service.ring.signer(add(now, lifetime), now);
     let signer = signer.ok_or_else(|| Error::unavailable("no key"))?;
     let input = token

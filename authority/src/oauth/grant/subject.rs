@@ -1,0 +1,329 @@
+//! The subject token of an exchange (RFC 8693 §2.1): verified, and the client's to present.
+
+use core::fmt;
+use std::sync::Arc;
+
+use aims_jose::jws::Unverified;
+use aims_jose::time::{UnixTime, at};
+use aims_oauth_rs::{AccessToken, AccessTokenRules, IssuerStore};
+use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable};
+use aims_oauth_wire::names::ScopeSet;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::exchange::Exchange;
+use super::{AuthorizationServer, Error, TokenRequest};
+use crate::oauth::presented::{OwnToken, OwnTransaction};
+use crate::oauth::{Authenticated, Login};
+
+/// The type of access tokens (RFC 8693 §3).
+pub(super) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// The type of transaction tokens (draft-ietf-oauth-transaction-tokens §11.1).
+pub(super) const TXN_TOKEN: &str = aims_txn_token::TOKEN_TYPE;
+/// Maximum length of an access token of another issuer in bytes.
+const LONGEST: usize = 8 * 1_024;
+
+/// Says which subjects of other issuers are which subjects of this server.
+///
+/// The subject `alice` of another issuer is not the user `alice` of this server. The tokens that an
+/// exchange gives are about the subject that this trait returns.
+///
+/// ```
+/// use aims_authority::MapSubject;
+///
+/// /// The users of one other issuer, with a prefix.
+/// #[derive(Debug)]
+/// struct Partner;
+///
+/// impl MapSubject for Partner {
+///     fn subject(&self, issuer: &str, subject: &str) -> Option<String> {
+///         (issuer == "https://as.partner.example").then(|| format!("partner:{subject}"))
+///     }
+/// }
+/// ```
+pub trait MapSubject: fmt::Debug + Send + Sync {
+    /// Returns `sub` of the new token, or `None` to refuse the exchange.
+    fn subject(&self, issuer: &str, subject: &str) -> Option<String>;
+}
+
+/// The other issuers whose access tokens are exchanged.
+#[derive(Debug)]
+pub(crate) struct SubjectIssuers {
+    pub(crate) store: Arc<IssuerStore>,
+    pub(crate) subjects: Arc<dyn MapSubject>,
+}
+
+/// A subject token.
+#[derive(Debug)]
+pub(super) struct Subject {
+    pub(super) kind: Kind,
+    /// Its issuer, if that is not this server.
+    issuer: Option<String>,
+    /// `sub` of the new token.
+    pub(super) subject: String,
+    /// The client that the token was issued to.
+    caller: String,
+    /// The resource or the trust domain that the token is for.
+    pub(super) from: String,
+    exp: u64,
+    pub(super) grant: Option<String>,
+    pub(super) login: Option<Login>,
+    pub(super) details: Vec<Value>,
+    act: Option<Value>,
+    /// The claims of a transaction token.
+    pub(super) transaction: Option<OwnTransaction>,
+    /// The claims as they were signed or stored.
+    payload: Vec<u8>,
+}
+
+impl Subject {
+    /// Checks the parameters, and verifies the subject token.
+    ///
+    /// # Errors
+    ///
+    /// `as.request`, `as.client_grant`, `as.subject_token`; `as.subject` if a subject of another
+    /// issuer was mapped to a name that no user may have.
+    pub(super) fn of(
+        server: &AuthorizationServer,
+        request: &TokenRequest<'_>,
+    ) -> Result<Self, Error> {
+        let bad = |reason| Err(Error::TokenRequest { reason });
+        let TokenRequest { client, form, now } = *request;
+        if client.client.is_public() {
+            return Err(Error::ClientGrant {
+                reason: "a public client exchanges no tokens",
+            });
+        }
+        if form.get("actor_token").is_some() || form.get("actor_token_type").is_some() {
+            return bad("the authenticated client is the actor, expected no actor_token");
+        }
+        let Some(text) = form.get("subject_token") else {
+            return bad("no subject_token");
+        };
+        let asked = form.get("requested_token_type");
+        if !matches!(asked, None | Some(ACCESS_TOKEN | TXN_TOKEN)) {
+            return bad(
+                "requested_token_type must be that of an access token or a transaction token",
+            );
+        }
+        let subject = match (form.get("subject_token_type"), asked) {
+            (Some(ACCESS_TOKEN), _) => Self::of_access_token(server, client, text, now)?,
+            (Some(TXN_TOKEN), Some(_)) => Self::of_transaction(server, text, now)?,
+            (Some(TXN_TOKEN), None) => {
+                return bad("expected requested_token_type with a transaction token");
+            }
+            _ => {
+                return bad(
+                    "subject_token_type must be that of an access token or a transaction token",
+                );
+            }
+        };
+        let parties = [subject.subject.as_str(), subject.caller.as_str()];
+        if server.is_any_withdrawn(parties, subject.act.as_ref(), now)? {
+            return Err(Error::SubjectToken {
+                reason: "the identity of its subject, its client or an actor was withdrawn",
+            });
+        }
+        Ok(subject)
+    }
+
+    fn of_access_token(
+        server: &AuthorizationServer,
+        client: &Authenticated,
+        text: &str,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        if let Some(issuers) = &server.subject_issuers
+            && unverified_issuer(text).is_some_and(|it| it != server.base.as_str())
+        {
+            return Self::of_foreign(server, issuers, client, text, now);
+        }
+        let OwnToken { claims, payload } = server.own_token(text, now)?;
+        if !client.client.flow.serves.contains(&claims.aud) {
+            return Err(Error::ClientGrant {
+                reason: "this client may not exchange tokens for that resource",
+            });
+        }
+        Ok(Self {
+            kind: Kind::AccessToken,
+            issuer: None,
+            grant: claims.grant().map(str::to_owned),
+            subject: claims.sub,
+            caller: claims.client_id,
+            from: claims.aud,
+            exp: claims.exp,
+            login: Some(claims.login),
+            details: claims.authorization_details,
+            act: claims.act,
+            transaction: None,
+            payload,
+        })
+    }
+
+    fn of_transaction(
+        server: &AuthorizationServer,
+        text: &str,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let (mut claims, payload) = server.own_transaction(text, now)?;
+        Ok(Self {
+            kind: Kind::TransactionToken,
+            issuer: None,
+            grant: claims.grant().map(str::to_owned),
+            subject: claims.sub.clone(),
+            caller: claims.req_wl.clone(),
+            from: claims.aud.clone(),
+            exp: claims.exp,
+            login: None,
+            details: Vec::new(),
+            act: claims.act.take(),
+            transaction: Some(claims),
+            payload,
+        })
+    }
+
+    /// Verifies an access token of another issuer (RFC 9068 §4).
+    fn of_foreign(
+        server: &AuthorizationServer,
+        issuers: &SubjectIssuers,
+        client: &Authenticated,
+        text: &str,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Claims {
+            #[serde(default)]
+            authorization_details: Vec<Value>,
+            #[serde(default)]
+            act: Option<Value>,
+        }
+        let bad = |reason| Error::SubjectToken { reason };
+        let serves = &client.client.flow.serves;
+        let mut served = serves.iter();
+        let first = served.next().ok_or(Error::ClientGrant {
+            reason: "this client serves no resource, so it may exchange no tokens",
+        })?;
+        let rules = served.fold(AccessTokenRules::new(first), AccessTokenRules::or_for);
+        let token = AccessToken::verify(text, &issuers.store.snapshot(), &rules, now);
+        let token = token.map_err(|error| {
+            tracing::info!(
+                code = error.code(),
+                "refused a subject token of another issuer"
+            );
+            bad("it is no valid access token of a configured issuer for this client")
+        })?;
+        let mut named = token.audiences().iter().filter(|it| serves.contains(*it));
+        let (Some(from), None) = (named.next(), named.next()) else {
+            return Err(bad("its aud must name one resource of this client"));
+        };
+        // A new token ends with it, so no skew is allowed.
+        if now >= token.expires() {
+            return Err(bad("it has expired"));
+        }
+        if token.may_act(&client.client_id, Some(server.base.as_str())) == Some(false) {
+            return Err(bad("its may_act does not permit this client to act"));
+        }
+        let subject = issuers.subjects.subject(token.issuer(), token.subject());
+        let subject = subject.ok_or_else(|| bad("its subject is none of this server"))?;
+        server.check_subject(&subject, now)?;
+        let malformed = |_unexplained| bad("a claim is malformed");
+        let claims: Claims = token.claims().map_err(malformed)?;
+        let payload: &RawValue = token.claims().map_err(malformed)?;
+        Ok(Self {
+            kind: Kind::AccessToken,
+            issuer: Some(token.issuer().to_owned()),
+            subject,
+            caller: token.client_id().to_owned(),
+            from: from.clone(),
+            exp: token.expires().as_secs(),
+            grant: None,
+            login: None,
+            details: claims.authorization_details,
+            act: claims.act,
+            transaction: None,
+            payload: payload.get().as_bytes().to_vec(),
+        })
+    }
+
+    /// Returns the end of the token. A token that is made from it ends no later.
+    pub(super) const fn end(&self) -> UnixTime {
+        at(self.exp)
+    }
+
+    /// Returns the exchange for a token for `to`, as policies see it.
+    pub(super) fn exchange<'a>(&'a self, client: &'a Authenticated, to: &'a str) -> Exchange<'a> {
+        Exchange {
+            client_id: &client.client_id,
+            subject: &self.subject,
+            caller: &self.caller,
+            issuer: self.issuer.as_deref(),
+            from: &self.from,
+            to,
+        }
+    }
+
+    /// Returns what the token permits.
+    pub(super) fn rights(&self) -> Result<Rights, Error> {
+        Rights::read(self.kind, &self.payload).map_err(Error::unavailable)
+    }
+
+    /// Returns the translation to a token of this kind, for `to`, with these scopes.
+    pub(super) fn crossing(
+        &self,
+        server: &AuthorizationServer,
+        kind: Kind,
+        to: &str,
+        scopes: ScopeTable,
+    ) -> Crossing {
+        Crossing::new(kind, Some(server.base.as_str()))
+            .audience(self.from.as_str(), to)
+            .scopes_inward(scopes)
+            .claim("sub", self.subject.as_str())
+    }
+
+    /// Returns the chain of the token, with the client as the current actor (RFC 8693 §4.1). A
+    /// client that is the current actor of a transaction token stays it.
+    pub(super) fn actors(&self, server: &AuthorizationServer, client: &Authenticated) -> Value {
+        let own = server.base.as_str();
+        let before = match &self.act {
+            Some(act) => act.clone(),
+            None => json!({"iss": self.issuer.as_deref().unwrap_or(own), "sub": self.caller}),
+        };
+        let says = |name: &str| before.get(name).and_then(Value::as_str);
+        let is_current = [says("iss"), says("sub")] == [Some(own), Some(&client.client_id)];
+        if is_current && self.kind == Kind::TransactionToken {
+            return before;
+        }
+        json!({"iss": own, "sub": client.client_id, "act": before})
+    }
+
+    /// Returns the scopes of the token.
+    pub(super) fn own_scopes(&self) -> Result<ScopeSet, Error> {
+        #[derive(Deserialize)]
+        struct Scoped {
+            #[serde(default)]
+            scope: String,
+        }
+        let own: Scoped = serde_json::from_slice(&self.payload).map_err(Error::unavailable)?;
+        own.scope.parse().map_err(|_none| Error::Scope)
+    }
+}
+
+/// Returns the scopes that the request asks for, if it asks for some.
+pub(super) fn asked_scopes(request: &TokenRequest<'_>) -> Result<Option<ScopeSet>, Error> {
+    let asked = request.form.get("scope").map(str::parse);
+    asked.transpose().map_err(|_malformed| Error::Scope)
+}
+
+/// Returns the issuer that a JWT names. Nothing is verified: it selects the keys.
+fn unverified_issuer(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        iss: String,
+    }
+    let token = Unverified::parse_ignoring_key_references(text, LONGEST).ok()?;
+    let payload = token.unverified_payload().ok()?;
+    let named: Named = aims_jose::json::from_object(payload).ok()?;
+    Some(named.iss)
+}

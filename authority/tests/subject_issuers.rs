@@ -1,0 +1,265 @@
+//! Access tokens of other issuers as subject tokens of an exchange.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::sync::Arc;
+
+use aims_authority::{
+    Authority, Client, Exchange, ExchangeTable, MapSubject, Resource, Transaction,
+    TransactionPolicy,
+};
+use aims_jose::jwk::PublicJwkSet;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::IssuerStore;
+use aims_oauth_wire::delegate::ScopeTable;
+use common::endpoint::{JWT_BEARER, ask, assertion_claims, refused, verified};
+use common::{BASE, FILES, NOW, TOOLS, at, builder, claims, es256, key_set, now, sign};
+use serde_json::{Map, Value, json};
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
+const PARTNER: &str = "https://as.partner.example";
+const OTHER: &str = "https://other.example";
+
+type Answer = Result<Value, (u16, String)>;
+
+#[derive(Debug)]
+struct Subjects;
+
+impl MapSubject for Subjects {
+    fn subject(&self, issuer: &str, subject: &str) -> Option<String> {
+        assert_eq!(issuer, PARTNER);
+        match subject {
+            "alice" => Some("partner:alice".to_owned()),
+            // A mistake of the operator: this is a client.
+            "batch" => Some("gateway".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Shop;
+
+impl TransactionPolicy for Shop {
+    fn decide(
+        &self,
+        exchange: &Exchange<'_>,
+        _details: &Map<String, Value>,
+        _context: &Map<String, Value>,
+    ) -> Option<Transaction> {
+        assert_eq!(exchange.issuer, Some(PARTNER));
+        let scopes = ScopeTable::new([("call", "order")]).unwrap();
+        Some(Transaction::new(scopes))
+    }
+}
+
+struct World {
+    authority: Authority,
+    gateway: SigningKey,
+    partner: SigningKey,
+}
+
+impl World {
+    fn new() -> Self {
+        let (gateway, partner) = (es256(), es256());
+        let rows = || ScopeTable::new([("call", "read")]).unwrap();
+        let table = ExchangeTable::new()
+            .allow_issuer(PARTNER, TOOLS, FILES, rows())
+            // This one is for tokens of this server alone.
+            .allow(TOOLS, OTHER, rows());
+        let store = IssuerStore::new();
+        let keys = [partner.public_jwk().clone()];
+        let keys = keys.into_iter().collect::<PublicJwkSet>().to_json();
+        store
+            .set(&PARTNER.parse().unwrap(), keys.as_bytes(), AWS_LC)
+            .unwrap();
+        let client = |id: &str| Client::with_keys(id, key_set(&gateway)).allow(FILES, ["read"]);
+        let authority = builder()
+            .resource(Resource::new(OTHER).with_scopes(["read"]))
+            .exchange(Arc::new(table))
+            .transactions(Arc::new(Shop))
+            .subject_issuers(Arc::new(store), Arc::new(Subjects))
+            .client(
+                client("gateway")
+                    .serves(TOOLS)
+                    .serves(FILES)
+                    .allow(OTHER, ["read"]),
+            )
+            .client(client("plain"))
+            .client(client("files").serves(FILES))
+            .build(now())
+            .unwrap();
+        Self {
+            authority,
+            gateway,
+            partner,
+        }
+    }
+
+    fn exchange_as(
+        &self,
+        client_id: &str,
+        token: &str,
+        more: &[(&str, &str)],
+        now: UnixTime,
+    ) -> Answer {
+        let mut claims = assertion_claims(now);
+        (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
+        let assertion = sign("client-authentication+jwt", &claims, &self.gateway);
+        let mut all = vec![
+            ("grant_type", EXCHANGE),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &assertion),
+            ("subject_token", token),
+            ("subject_token_type", ACCESS_TOKEN),
+            ("resource", FILES),
+        ];
+        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
+        ask(&self.authority, &[], &all, now)
+    }
+
+    /// Exchanges a token of the partner with this claim in place of the good one.
+    fn exchange(&self, name: &str, value: Value, now: UnixTime) -> Answer {
+        let mut claims = good();
+        claims[name] = value;
+        let token = sign("at+jwt", &claims, &self.partner);
+        self.exchange_as("gateway", &token, &[], now)
+    }
+}
+
+fn good() -> Value {
+    json!({
+        "iss": PARTNER, "sub": "alice", "aud": TOOLS, "client_id": "app", "iat": NOW,
+        "exp": NOW + 100, "jti": "1", "scope": "call list", "auth_time": NOW,
+    })
+}
+
+/// TXN-31: the subject is mapped, the chain names the other issuer, and the token ends with it.
+#[test]
+fn a_token_of_a_configured_issuer_is_exchanged() {
+    let world = World::new();
+    let token = sign("at+jwt", &good(), &world.partner);
+    let granted = world
+        .exchange_as("gateway", &token, &[], at(NOW + 10))
+        .unwrap();
+    assert_eq!(granted["issued_token_type"], ACCESS_TOKEN);
+    assert_eq!(
+        (&granted["scope"], &granted["expires_in"]),
+        (&json!("read"), &json!(90))
+    );
+    let text = granted["access_token"].as_str().unwrap();
+    let claims = verified(&world.authority, text, at(NOW + 10));
+    assert_eq!(claims["sub"], "partner:alice");
+    assert_eq!(claims["exp"], NOW + 100);
+    assert_eq!(claims["cnf"], common::confirmation(&world.gateway));
+    assert_eq!(
+        claims["act"],
+        json!({"iss": BASE, "sub": "gateway", "act": {"iss": PARTNER, "sub": "app"}})
+    );
+    // The login was one at the other issuer.
+    assert_eq!(claims.get("auth_time"), None);
+    let details = |place: &str| json!([{"type": "aims_tool", "locations": [TOOLS, place]}]);
+    for (place, kept) in [(FILES, Some(details(FILES))), (OTHER, None)] {
+        let answer = world.exchange("authorization_details", details(place), now());
+        assert_eq!(answer.unwrap().get("authorization_details"), kept.as_ref());
+    }
+    let chain = json!({"iss": PARTNER, "sub": "b", "act": {"iss": PARTNER, "sub": "app"}});
+    let answer = world.exchange("act", chain.clone(), now()).unwrap();
+    let text = answer["access_token"].as_str().unwrap();
+    assert_eq!(verified(&world.authority, text, now())["act"]["act"], chain);
+}
+
+#[test]
+fn a_token_of_a_configured_issuer_becomes_a_transaction_token() {
+    let world = World::new();
+    let token = sign("at+jwt", &good(), &world.partner);
+    let asked = [
+        ("requested_token_type", TXN_TOKEN),
+        ("audience", "example.org"),
+        ("resource", ""),
+    ];
+    let granted = world
+        .exchange_as("gateway", &token, &asked, at(NOW + 70))
+        .unwrap();
+    assert_eq!(
+        (&granted["scope"], &granted["expires_in"]),
+        (&json!("order"), &json!(30))
+    );
+    let claims = claims(granted["access_token"].as_str().unwrap());
+    assert_eq!(claims["sub"], "partner:alice");
+    assert_eq!(claims["act"]["act"], json!({"iss": PARTNER, "sub": "app"}));
+}
+
+/// TXN-31, TEX-30: each token differs from a good one in one claim.
+#[test]
+fn other_tokens_of_issuers_are_refused() {
+    let world = World::new();
+    for (name, value) in [
+        ("iss", json!("https://as.other.example")),
+        ("aud", json!(OTHER)),
+        // It is not known which of the two the caller meant.
+        ("aud", json!([TOOLS, FILES])),
+        ("exp", json!(NOW)),
+        ("sub", json!("bob")),
+        ("sub", json!("")),
+        ("client_id", json!("")),
+        ("jti", json!("")),
+        ("may_act", json!({"iss": BASE, "sub": "files"})),
+        ("act", json!({"iss": BASE, "sub": "gateway"})),
+        ("cnf", json!({"x": 1})),
+        ("nbf", json!(NOW + 60)),
+        ("authorization_details", json!({})),
+    ] {
+        let answer = world.exchange(name, value.clone(), now());
+        assert_eq!(answer, refused(400, "invalid_request"), "{name} {value}");
+    }
+    let scope = world.exchange("scope", json!("list"), now());
+    assert_eq!(scope, refused(400, "invalid_scope"));
+    for (name, value) in [
+        ("aud", json!([TOOLS, OTHER])),
+        ("exp", json!(NOW + 1)),
+        ("may_act", json!({"iss": BASE, "sub": "gateway"})),
+    ] {
+        let answer = world.exchange(name, value.clone(), now());
+        assert!(answer.is_ok(), "{name} {value} {answer:?}");
+    }
+    let invalid = refused(400, "invalid_request");
+    let forged = sign("at+jwt", &good(), &es256());
+    assert_eq!(world.exchange_as("gateway", &forged, &[], now()), invalid);
+    let typed = sign("JWT", &good(), &world.partner);
+    assert_eq!(world.exchange_as("gateway", &typed, &[], now()), invalid);
+    // A key of another issuer signs nothing in the name of this server.
+    let mut own = good();
+    own["iss"] = BASE.into();
+    let own = sign("at+jwt", &own, &world.partner);
+    assert_eq!(world.exchange_as("gateway", &own, &[], now()), invalid);
+}
+
+/// Each step is the operator's word: the mapping, the table, and the client's resource.
+#[test]
+fn another_issuer_has_only_what_the_operator_gave_it() {
+    let world = World::new();
+    let token = sign("at+jwt", &good(), &world.partner);
+    // The table of this server's own tokens is not that of another issuer.
+    let answer = world.exchange_as("gateway", &token, &[("resource", OTHER)], now());
+    assert_eq!(answer, refused(400, "invalid_target"));
+    let answer = world.exchange_as("plain", &token, &[], now());
+    assert_eq!(answer, refused(400, "unauthorized_client"));
+    let answer = world.exchange_as("files", &token, &[], now());
+    assert_eq!(answer, refused(400, "invalid_request"));
+    // A subject is not mapped to a client.
+    let answer = world.exchange("sub", json!("batch"), now());
+    assert_eq!(answer, refused(503, "server_error"));
+}
