@@ -12,8 +12,10 @@ use std::time::Duration;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode, Uri};
 use reqwest::redirect;
-use url::Url;
+use rustls::{AlertDescription, Error as TlsError};
+use url::{Origin, Url};
 
+use crate::certificate::{ClientCertificate, origin};
 use crate::coding::decoded;
 use crate::content::begins_visibly;
 use crate::policy::Policy;
@@ -42,6 +44,8 @@ use crate::{Error, Fetch, FetchFuture, FinalUrl, Limits};
 #[derive(Clone)]
 pub struct Fetcher {
     client: reqwest::Client,
+    /// The clients with a certificate, each for one origin and with connections of its own.
+    certified: Vec<(Origin, reqwest::Client)>,
     /// The host name of the proxy. No URL may have it as its host.
     proxy: Option<String>,
     policy: Policy,
@@ -62,6 +66,7 @@ pub struct FetcherBuilder {
     max_body: usize,
     redirects: usize,
     roots: Vec<Vec<u8>>,
+    certificates: Vec<(String, ClientCertificate)>,
     resolver: Arc<dyn Resolve>,
     proxy: Option<ProxySetting>,
 }
@@ -78,20 +83,27 @@ impl Fetcher {
             max_body: 1024 * 1024,
             redirects: 0,
             roots: Vec::new(),
+            certificates: Vec::new(),
             resolver: Arc::new(SystemResolver::default()),
             proxy: None,
         }
     }
 
     async fn follow(&self, mut request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
-        let mut left = self.redirects;
+        let (mut left, mut is_redirected) = (self.redirects, false);
         let limit = Limits::of(&request).max_body();
         let limit = limit.map_or(self.max_body, |limit| limit.min(self.max_body));
         loop {
             let url = self.judged(request.uri())?;
             let (method, headers) = (request.method().clone(), request.headers().clone());
             let uri = request.uri().clone();
-            let mut answer = self.once(&url, request, limit).await?;
+            // A redirect is another party's choice: nothing after it is proven by a certificate.
+            let client = if is_redirected {
+                &self.client
+            } else {
+                self.client_of(&url)
+            };
+            let mut answer = self.once(client, &url, request, limit).await?;
             if self.redirects == 0 || !is_redirect(answer.status()) {
                 FinalUrl::set(&mut answer, uri);
                 return Ok(answer);
@@ -101,6 +113,7 @@ impl Fetcher {
                 return Err(Error::Redirect);
             }
             request = next(&url, &answer, method, headers)?;
+            is_redirected = true;
         }
     }
 
@@ -119,8 +132,16 @@ impl Fetcher {
         Ok(url)
     }
 
+    /// Returns the client for a URL: the one with a certificate, if its origin has one.
+    fn client_of(&self, url: &Url) -> &reqwest::Client {
+        let mut certified = self.certified.iter();
+        let own = certified.find(|(origin, _)| *origin == url.origin());
+        own.map_or(&self.client, |(_, client)| client)
+    }
+
     async fn once(
         &self,
+        client: &reqwest::Client,
         url: &Url,
         request: Request<Vec<u8>>,
         limit: usize,
@@ -132,8 +153,7 @@ impl Fetcher {
             let identity = HeaderValue::from_static("identity");
             parts.headers.insert(ACCEPT_ENCODING, identity);
         }
-        let sent = self
-            .client
+        let sent = client
             .request(parts.method, url.clone())
             .headers(parts.headers)
             .body(body)
@@ -185,6 +205,7 @@ impl fmt::Debug for Fetcher {
         f.debug_struct("Fetcher")
             .field("policy", &self.policy)
             .field("proxy", &self.proxy)
+            .field("certified", &self.certified.len())
             .field("timeout", &self.timeout)
             .field("max_body", &self.max_body)
             .field("redirects", &self.redirects)
@@ -243,6 +264,32 @@ impl FetcherBuilder {
     /// Trusts these root certificates in addition, one or more in PEM.
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
+        self
+    }
+
+    /// Presents this certificate to the server at this origin, such as `https://mtls.as.example`,
+    /// if the server asks for one (RFC 8705 §2). If an origin is named twice, the last call wins.
+    ///
+    /// The certificate is presented to no other origin, and not after a redirect, also not to this
+    /// origin. A server may have its endpoints for mutual TLS at another origin than its issuer
+    /// (§5); name that one.
+    ///
+    /// The certificate is fixed. To present a newer one, build another fetcher.
+    ///
+    /// ```no_run
+    /// use aims_fetch::{ClientCertificate, Fetcher};
+    ///
+    /// # fn example(certificate: ClientCertificate) -> Result<(), aims_fetch::Error> {
+    /// let fetcher = Fetcher::builder()
+    ///     .client_certificate("https://mtls.as.example", certificate.clone())
+    ///     .client_certificate("https://tools.example", certificate)
+    ///     .build()?;
+    /// # drop(fetcher);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn client_certificate(mut self, origin: &str, certificate: ClientCertificate) -> Self {
+        self.certificates.push((origin.to_owned(), certificate));
         self
     }
 
@@ -321,7 +368,8 @@ impl FetcherBuilder {
     /// # Errors
     ///
     /// `fetch.build` if a certificate cannot be read or TLS cannot be set up; `fetch.proxy` if the
-    /// URL of the proxy is not valid.
+    /// URL of the proxy is not valid; `fetch.client_certificate` if a client certificate is for
+    /// something else than one `https` origin, or would also be presented to an `https` proxy.
     pub fn build(self) -> Result<Fetcher, Error> {
         let proxy = self.proxy.as_ref().map(ProxySetting::checked);
         Ok(Fetcher {
@@ -333,7 +381,8 @@ impl FetcherBuilder {
             proxy: proxy.transpose()?.and_then(|it| it.name),
             // The fetcher has its own timer, because reqwest's total timeout would end streaming
             // bodies.
-            client: self.client(None)?,
+            certified: self.certified()?,
+            client: self.client(None, None)?,
         })
     }
 
@@ -341,7 +390,8 @@ impl FetcherBuilder {
     /// configuration.
     ///
     /// It has the same proxy, timeouts and root certificates, no redirects, no referrer, TLS 1.2 or
-    /// later, and it checks the addresses of host names. It does not check URLs: scheme, user
+    /// later, and it checks the addresses of host names. It presents no client certificate. It does
+    /// not check URLs: scheme, user
     /// information and a host that is an IP address. It does not limit bodies. For a URL from an
     /// untrusted party, use [`build`](Self::build).
     ///
@@ -350,10 +400,31 @@ impl FetcherBuilder {
     /// Those of [`build`](Self::build).
     pub fn http_client(self) -> Result<reqwest::Client, Error> {
         let total = self.timeout;
-        self.client(Some(total))
+        self.client(Some(total), None)
     }
 
-    fn client(self, total: Option<Duration>) -> Result<reqwest::Client, Error> {
+    /// Builds a client for each origin with a certificate.
+    fn certified(&self) -> Result<Vec<(Origin, reqwest::Client)>, Error> {
+        let proxy = self.proxy.as_ref().map(ProxySetting::checked).transpose()?;
+        if proxy.is_some_and(|it| it.is_tls) && !self.certificates.is_empty() {
+            let reason =
+                "the TLS connection to the proxy would present it, too; name an `http` proxy";
+            return Err(Error::ClientCertificate { reason });
+        }
+        let mut all: Vec<(Origin, reqwest::Client)> = Vec::new();
+        for (url, certificate) in &self.certificates {
+            let origin = origin(url)?;
+            all.retain(|(it, _)| *it != origin);
+            all.push((origin, self.clone().client(None, Some(certificate))?));
+        }
+        Ok(all)
+    }
+
+    fn client(
+        self,
+        total: Option<Duration>,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<reqwest::Client, Error> {
         let failed = |error: reqwest::Error| Error::Build(Arc::new(error));
         let proxy = self.proxy.as_ref().map(ProxySetting::checked);
         let proxy = proxy.transpose()?;
@@ -381,6 +452,9 @@ impl FetcherBuilder {
             for root in roots {
                 client = client.add_root_certificate(root);
             }
+        }
+        if let Some(certificate) = certificate {
+            client = client.tls_backend_preconfigured(certificate.config(&self.roots)?);
         }
         client.build().map_err(failed)
     }
@@ -417,6 +491,21 @@ fn next(
     Ok(request)
 }
 
+/// Returns whether a server sends this alert because of the client's certificate (RFC 8446 §6.2).
+const fn is_about_certificate(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+    )
+}
+
 fn failed(error: reqwest::Error) -> Error {
     if error.is_timeout() {
         return Error::Timeout;
@@ -428,6 +517,12 @@ fn failed(error: reqwest::Error) -> Error {
             Some(LookupError::Address(address)) => return Error::Address { address: *address },
             Some(LookupError::Resolve) => return Error::Resolve,
             None => {}
+        }
+        if let Some(TlsError::AlertReceived(alert)) = it.downcast_ref()
+            && is_about_certificate(*alert)
+        {
+            let alert = format!("{alert:?}").into();
+            return Error::CertificateRefused { alert };
         }
         // A TLS stack reports a problem with the peer this way. Nothing else before a request is
         // sent has this kind of error.

@@ -118,6 +118,19 @@ pub enum Error {
         /// The problem.
         reason: &'static str,
     },
+    /// The certificate of the client cannot be used.
+    #[error("the client certificate cannot be used: {reason}")]
+    ClientCertificate {
+        /// The problem.
+        reason: &'static str,
+    },
+    /// The server ended the connection because of the client's certificate: it requires one, or
+    /// does not accept the one that was presented.
+    #[error("the server requires a client certificate that it accepts: {alert}")]
+    CertificateRefused {
+        /// The alert of TLS (RFC 8446 §6.2).
+        alert: Box<str>,
+    },
     /// The client cannot be built with these settings.
     #[error("the client cannot be built")]
     Build(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -170,6 +183,8 @@ impl Error {
         Self::Busy => Unavailable "fetch.busy",
         Self::Interrupted => Unavailable "fetch.interrupted",
         Self::Proxy { .. } => Configuration "fetch.proxy",
+        Self::ClientCertificate { .. } => Configuration "fetch.client_certificate",
+        Self::CertificateRefused { .. } => Forbidden "fetch.certificate_refused",
         Self::Build(_) => Configuration "fetch.build",
     }
 

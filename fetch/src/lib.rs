@@ -6,6 +6,8 @@ pub mod address;
 mod backoff;
 mod call;
 #[cfg(feature = "client")]
+mod certificate;
+#[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
 mod coding;
@@ -27,6 +29,9 @@ mod single_flight;
 
 pub use backoff::Backoff;
 pub use call::{Body, BoxError, Call, CallFuture};
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use certificate::ClientCertificate;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use client::{Fetcher, FetcherBuilder};

@@ -21,6 +21,8 @@ pub(crate) struct Proxy {
     pub(crate) reqwest: reqwest::Proxy,
     /// The host name of the proxy, if it is not an IP address.
     pub(crate) name: Option<String>,
+    /// Whether the connection to the proxy itself is TLS.
+    pub(crate) is_tls: bool,
 }
 
 impl ProxySetting {
@@ -78,13 +80,18 @@ impl ProxySetting {
         if address.is_some_and(|it| !is_public(it) && !is_private(it)) {
             return refused("expected a public, private or loopback address");
         }
+        let is_tls = url.scheme() == "https";
         let reqwest = reqwest::Proxy::https(url).or(Err(Error::Proxy {
             reason: "expected a URL that can be connected to",
         }))?;
         let except = self.except.as_deref();
         let except = except.and_then(reqwest::NoProxy::from_string);
         let reqwest = reqwest.no_proxy(except);
-        Ok(Proxy { reqwest, name })
+        Ok(Proxy {
+            reqwest,
+            name,
+            is_tls,
+        })
     }
 }
 

@@ -32,7 +32,8 @@ impl Fetcher {
             }
             Err(body) => reqwest::Body::wrap(Watched::new(body, progress.clone())),
         };
-        let sent = self.client.request(head.method, url);
+        let client = self.client_of(&url);
+        let sent = client.request(head.method, url);
         let sent = sent.headers(head.headers).body(body).send();
         let received = within(sent, &progress, self.timeout, self.idle_timeout).await?;
         let (head, body) = Response::<reqwest::Body>::from(received.map_err(failed)?).into_parts();
