@@ -135,14 +135,15 @@ pub(crate) fn origin(url: &str) -> Result<Origin, Error> {
 
 /// Reads one PEM block with a private key. Every buffer is allocated once and wiped.
 fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
+    type Read = fn(Vec<u8>) -> PrivateKeyDer<'static>;
     let text = str::from_utf8(pem).map_or("", str::trim_ascii);
     if text.contains("ENCRYPTED") {
         return refused("the private key is encrypted; expected it without a passphrase");
     }
-    let blocks = [
-        ("PRIVATE KEY", of_pkcs8 as fn(Vec<u8>) -> _),
-        ("EC PRIVATE KEY", of_sec1),
-        ("RSA PRIVATE KEY", of_pkcs1),
+    let blocks: [(&str, Read); 3] = [
+        ("PRIVATE KEY", |der| PrivateKeyDer::Pkcs8(der.into())),
+        ("EC PRIVATE KEY", |der| PrivateKeyDer::Sec1(der.into())),
+        ("RSA PRIVATE KEY", |der| PrivateKeyDer::Pkcs1(der.into())),
     ];
     let found = blocks.into_iter().find_map(|(label, read)| {
         let begin = text.strip_prefix("-----BEGIN ")?.strip_prefix(label)?;
@@ -161,18 +162,6 @@ fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Error> {
     };
     der.truncate(length);
     Ok(read(std::mem::take(&mut der)))
-}
-
-fn of_pkcs8(der: Vec<u8>) -> PrivateKeyDer<'static> {
-    PrivateKeyDer::Pkcs8(der.into())
-}
-
-fn of_sec1(der: Vec<u8>) -> PrivateKeyDer<'static> {
-    PrivateKeyDer::Sec1(der.into())
-}
-
-fn of_pkcs1(der: Vec<u8>) -> PrivateKeyDer<'static> {
-    PrivateKeyDer::Pkcs1(der.into())
 }
 
 const fn refused<T>(reason: &'static str) -> Result<T, Error> {

@@ -348,6 +348,10 @@ fn codes_are_unique_and_complete() {
         Error::Busy,
         Error::Interrupted,
         Error::Proxy { reason: "x" },
+        Error::ClientCertificate { reason: "x" },
+        Error::CertificateRefused {
+            alert: "UnknownCA".into(),
+        },
         Error::Build(source),
     ];
     let codes: Vec<_> = all.iter().map(Error::code).collect();

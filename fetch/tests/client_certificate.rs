@@ -14,7 +14,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion, version};
+use tokio_rustls::rustls::{
+    RootCertStore, ServerConfig, SupportedProtocolVersion, crypto, version,
+};
 
 /// A root, a certificate of a server on this machine, and one of a client.
 struct Pki {
@@ -23,7 +25,7 @@ struct Pki {
     client: (String, String),
 }
 
-/// What a server saw of each connection: the client's certificate, or none.
+/// The client's certificate on each connection of a server, or none.
 type Seen = Arc<Mutex<Vec<Option<Vec<u8>>>>>;
 
 struct Served {
@@ -76,7 +78,7 @@ impl Pki {
         let mut roots = RootCertStore::empty();
         let root = CertificateDer::from_pem_slice(self.root.as_bytes()).unwrap();
         roots.add(root).unwrap();
-        let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(crypto::aws_lc_rs::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
         let verifier = if is_required {

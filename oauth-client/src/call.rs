@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aims_jose::jws::CompactJws;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::client_auth::{Authenticate, Authentication, UnsignedRequest};
+use aims_oauth_wire::confirmation::CertificateThumbprint;
 use aims_oauth_wire::dpop::DPOP;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata, Switch};
 use aims_oauth_wire::names::Endpoint;
@@ -42,6 +43,7 @@ struct Sent {
     uri: Uri,
     time: UnixTime,
     rules: ResponseRules,
+    certificate: Option<CertificateThumbprint>,
 }
 
 /// The answer to a [`ServerCall`].
@@ -51,6 +53,8 @@ pub(crate) struct Called {
     pub(crate) sent: UnixTime,
     /// The default rules, which know the secrets of the request.
     pub(crate) rules: ResponseRules,
+    /// The certificate that was presented, if tokens must be bound to it.
+    pub(crate) certificate: Option<CertificateThumbprint>,
     pub(crate) call: ServerCall,
 }
 
@@ -83,16 +87,8 @@ impl ServerCall {
         }
     }
 
-    /// Returns the endpoint: that for mutual TLS, if the client presents a certificate (RFC 8705
-    /// §5).
     fn target(&self) -> Result<&Endpoint, Error> {
-        let server = &*self.server;
-        let presents = self.client.presents_certificate();
-        let alias = presents.then(|| server.mtls_endpoint(self.endpoint));
-        match alias.flatten() {
-            Some(endpoint) => Ok(endpoint),
-            None => Ok(server.required(self.endpoint)?),
-        }
+        endpoint(&*self.client, &self.server, self.endpoint)
     }
 
     fn prove(mut self, request: TokenRequest, now: UnixTime) -> Result<Step<Called, Self>, Error> {
@@ -130,6 +126,7 @@ impl ServerCall {
             uri: request.uri().clone(),
             time: now,
             rules,
+            certificate: self.client.certificate(),
         });
         Ok(Step::Send(request, self))
     }
@@ -152,6 +149,7 @@ impl ServerCall {
             answer: answer.clone(),
             sent: sent.time,
             rules: sent.rules,
+            certificate: sent.certificate,
             call: self,
         }))
     }
@@ -178,6 +176,21 @@ impl fmt::Debug for ServerCall {
             .field("endpoint", &self.endpoint)
             .field("client", &self.client)
             .finish_non_exhaustive()
+    }
+}
+
+/// Returns an endpoint: the one for mutual TLS, if the client presents a certificate and the server
+/// has one (RFC 8705 §5).
+pub(crate) fn endpoint<'a>(
+    client: &dyn Authenticate,
+    server: &'a ServerMetadata,
+    kind: EndpointKind,
+) -> Result<&'a Endpoint, Error> {
+    let presents = client.presents_certificate();
+    let alias = presents.then(|| server.mtls_endpoint(kind));
+    match alias.flatten() {
+        Some(endpoint) => Ok(endpoint),
+        None => Ok(server.required(kind)?),
     }
 }
 

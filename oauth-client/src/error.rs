@@ -32,6 +32,25 @@ pub enum Error {
          this client, accept that by `TokenRules::new().accept_unbound_tokens()`"
     )]
     Unbound,
+    /// The client requires tokens that are bound to its certificate, and the server does not
+    /// announce them (RFC 8705 §3.3).
+    #[error(
+        "the server does not announce `tls_client_certificate_bound_access_tokens`; if it binds \
+         tokens nevertheless, accept that by `TokenRules::new().accept_unbound_tokens()`"
+    )]
+    CertificateUnsupported,
+    /// The token has no `cnf` with the client's certificate (RFC 8705 §3.1).
+    #[error(
+        "the server gave a token that is not bound to the client's certificate; does the HTTP \
+         client present it at the token endpoint?"
+    )]
+    CertificateUnbound,
+    /// The token is bound to another certificate than the client's (RFC 8705 §3.1).
+    #[error(
+        "the server gave a token that is bound to another certificate; does the HTTP client \
+         present the one that the client states?"
+    )]
+    CertificateDiffers,
     /// A token that is bound to a DPoP key was to be sent without a proof.
     #[error("the token is bound to a DPoP key; use `Token::authorize`, which adds the proof")]
     NeedsProof,
@@ -329,6 +348,9 @@ impl Error {
         Self::GrantType => Forbidden "grant.unsupported",
         Self::TokenType => Forbidden "grant.token_type",
         Self::Unbound => Forbidden "grant.unbound",
+        Self::CertificateUnsupported => Configuration "grant.certificate_unsupported",
+        Self::CertificateUnbound => Forbidden "grant.certificate_unbound",
+        Self::CertificateDiffers => Mismatch "grant.certificate_differs",
         Self::NeedsProof => Configuration "grant.needs_proof",
         Self::DpopAlgorithm { .. } => Configuration "grant.dpop_algorithm",
         Self::Sign(_) => Unavailable "grant.sign",

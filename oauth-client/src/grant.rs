@@ -11,6 +11,7 @@ use aims_oauth_wire::token::{TokenError, TokenRequest, TokenResponse};
 
 use crate::Error;
 
+mod certificate;
 mod ciba;
 mod client_credentials;
 mod device;

@@ -14,7 +14,7 @@ use crate::Error;
 mod metadata;
 mod register;
 
-pub use metadata::{ApplicationType, ClientMetadata};
+pub use metadata::{ApplicationType, ClientMetadata, TlsSubject};
 pub use register::{Registered, RegistrationFlow};
 
 /// The identities of a client at the servers that it may meet.

@@ -10,6 +10,7 @@ use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::token::TokenRequest;
 use http::Response;
 
+use crate::call::endpoint;
 use crate::{Error, Event, Flow, Step};
 
 /// An introspection request as a [`Flow`]. Its result is the server's answer, which
@@ -47,6 +48,7 @@ use crate::{Error, Event, Flow, Step};
 #[derive(Debug)]
 #[must_use = "a flow is advanced by `drive`"]
 pub struct IntrospectionFlow {
+    client: Arc<dyn Authenticate>,
     server: ServerMetadata,
 }
 
@@ -66,16 +68,17 @@ impl IntrospectionFlow {
     ) -> Result<Step<Response<Vec<u8>>, Self>, Error> {
         let request = TokenRequest::introspect(token, answer)?;
         let server = server.clone().for_introspection();
-        let flow = Self { server };
-        match client.begin(request, &flow.server, now)? {
+        let flow = Self { client, server };
+        match flow.client.begin(request, &flow.server, now)? {
             Authentication::Done(request) => flow.send(request),
             Authentication::Unsigned(request) => Ok(Step::Sign(request, flow)),
         }
     }
 
     fn send(self, request: TokenRequest) -> Result<Step<Response<Vec<u8>>, Self>, Error> {
-        let endpoint = self.server.required(EndpointKind::Introspection)?;
-        Ok(Step::Send(request.into_http(endpoint)?, self))
+        let endpoint = endpoint(&*self.client, &self.server, EndpointKind::Introspection)?;
+        let request = request.into_http(endpoint)?;
+        Ok(Step::Send(request, self))
     }
 }
 

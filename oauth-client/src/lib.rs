@@ -43,7 +43,7 @@ pub use grant::{
     Refresh, SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, UserGrant,
 };
 pub use identity::{
-    ApplicationType, ClientMetadata, Identities, Identity, Registered, RegistrationFlow,
+    ApplicationType, ClientMetadata, Identities, Identity, Registered, RegistrationFlow, TlsSubject,
 };
 pub use introspection::IntrospectionFlow;
 #[cfg(feature = "tokio")]

@@ -22,7 +22,7 @@ use http::{Response, StatusCode};
 use tokio::runtime::Handle;
 
 pub use self::held::Revoked;
-use self::slot::{Failed, Kept, Landing, Next, Renewal, Slot};
+use self::slot::{Bound, Failed, Kept, Landing, Next, Renewal, Slot};
 use crate::step::drive;
 use crate::store::TokenStore;
 use crate::token::User;
@@ -308,7 +308,7 @@ impl TokenSource {
         let slot = self.slot(&*grant)?;
         for _ in 0..ROTATIONS {
             let now = self.asker.clock.now();
-            let outcome = match slot.next(self.asker.key(now), now)? {
+            let outcome = match slot.next(self.asker.bound(now), now)? {
                 Next::Take(token) => return Ok(token),
                 Next::Wait(outcome) => outcome,
                 Next::Start(landing, outcome, good) => {
@@ -325,7 +325,7 @@ impl TokenSource {
             let kept = kept.map_err(|error| Error::clone(&error))?;
             let now = self.asker.clock.now();
             // The token belongs to the key that the identity had at the time of the request.
-            if kept.is_good(self.asker.key(now), now) {
+            if kept.is_good(self.asker.bound(now), now) {
                 return Ok(kept.token);
             }
         }
@@ -432,8 +432,10 @@ impl Drop for TokenSource {
 }
 
 impl Asker {
-    fn key(&self, now: UnixTime) -> Option<Thumbprint> {
-        self.key.as_ref().and_then(|key| key(now))
+    /// Returns what a token that is requested now is bound to.
+    fn bound(&self, now: UnixTime) -> Bound {
+        let key = self.key.as_ref().and_then(|key| key(now));
+        (key, self.client.certificate())
     }
 
     /// Gets a token: by the refresh token, if there is one, otherwise by the grant.
@@ -471,7 +473,7 @@ impl Asker {
             .server
             .current(self.metadata_age, &*self.http, &*self.clock);
         let server = server.await?;
-        let (key, first) = self.begin(grant, &server)?;
+        let (bound, first) = self.begin(grant, &server)?;
         let first = first.map(Ok, Telling);
         let asked = drive(first, &*self.http, &*self.clock).await;
         let failed = match &asked {
@@ -484,19 +486,19 @@ impl Asker {
         }
         let mut token = asked??;
         token.user = token.user.or(user);
-        Ok(Kept::new(token, key, self.random, self.clock.now()))
+        Ok(Kept::new(token, bound, self.random, self.clock.now()))
     }
 
-    /// Returns the first request and the key of the identity. The key was the same before and
+    /// Returns the first request and what its token is bound to. That was the same before and
     /// after, so the request was made with it.
     fn begin(
         &self,
         grant: &Arc<dyn Grant>,
         server: &Arc<ServerMetadata>,
-    ) -> Result<(Option<Thumbprint>, Step<Token, TokenFlow>), Error> {
+    ) -> Result<(Bound, Step<Token, TokenFlow>), Error> {
         for _ in 0..ROTATIONS {
             let now = self.clock.now();
-            let key = self.key(now);
+            let bound = self.bound(now);
             let (grant, client) = (Arc::clone(grant), Arc::clone(&self.client));
             let server = Arc::clone(server);
             let rules = self.rules;
@@ -504,8 +506,8 @@ impl Asker {
                 Some(key) => TokenFlow::begin_bound(grant, client, server, rules, key, now)?,
                 None => TokenFlow::begin(grant, client, server, rules, now)?,
             };
-            if self.key(now) == key {
-                return Ok((key, first));
+            if self.bound(now) == bound {
+                return Ok((bound, first));
             }
         }
         Err(Error::Interrupted)

@@ -8,6 +8,7 @@ use aims_jose::jws::Unverified;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::challenge::{Challenge, Challenges};
+use aims_oauth_wire::confirmation::CertificateThumbprint;
 use aims_oauth_wire::dpop::{DPOP, SCHEME};
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use http::header::{AUTHORIZATION, HeaderMap};
@@ -34,6 +35,8 @@ pub struct Token {
     pub(crate) expires: UnixTime,
     /// The key that the token is bound to.
     pub(crate) dpop: Option<DpopKey>,
+    /// The certificate that the token is bound to.
+    pub(crate) certificate: Option<CertificateThumbprint>,
     pub(crate) refresh_token: Option<SecretText>,
     pub(crate) id_token: Option<SecretText>,
     /// The user and the session, as the ID token names them. A renewal without one keeps them.
@@ -132,6 +135,16 @@ impl Token {
         self.dpop.is_some()
     }
 
+    /// Returns the certificate that the token is bound to, if the client
+    /// [requires](aims_oauth_wire::client_auth::Authenticate::certificate) that (RFC 8705 §3).
+    ///
+    /// The token is sent under `Bearer`, on connections on which the HTTP client presents this
+    /// certificate. If the token is opaque, the binding is what the server announces.
+    #[must_use]
+    pub const fn certificate(&self) -> Option<&CertificateThumbprint> {
+        self.certificate.as_ref()
+    }
+
     /// Returns whether the server gave a refresh token with it.
     #[must_use]
     pub const fn is_refreshable(&self) -> bool {
@@ -174,6 +187,7 @@ impl fmt::Debug for Token {
             .field("scopes", &self.scopes)
             .field("expires", &self.expires.as_secs())
             .field("dpop", &self.dpop)
+            .field("certificate", &self.certificate)
             .field("refresh_token", &self.refresh_token)
             .finish()
     }

@@ -428,6 +428,9 @@ fn codes_are_unique_and_complete() {
             asked: Attempts::new(),
         },
         Error::Unbound,
+        Error::CertificateUnsupported,
+        Error::CertificateUnbound,
+        Error::CertificateDiffers,
         Error::NeedsProof,
         Error::DpopAlgorithm { found: "ES256" },
         Error::Sign(aims_jose::Error::Random),
@@ -472,6 +475,7 @@ fn codes_are_unique_and_complete() {
         Error::Registration { reason: "" },
         Error::Store(Arc::new(std::io::Error::other("x"))),
         Error::StoreContent,
+        Error::StoreFull,
         Error::StorePermissions {
             path: "x".into(),
             mode: 0o644,

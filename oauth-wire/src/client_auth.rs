@@ -13,6 +13,7 @@ use http::header::AUTHORIZATION;
 
 use crate::Error;
 use crate::attestation::{ATTESTATION, ATTESTATION_POP};
+use crate::confirmation::CertificateThumbprint;
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
 use crate::token::TokenRequest;
@@ -26,7 +27,7 @@ mod spiffe;
 mod unsigned;
 
 pub use audience::AssertionAudience;
-pub use certificate::TlsClientAuth;
+pub use certificate::{CertificateBound, TlsClientAuth};
 pub use private_key_jwt::{JWT_BEARER, PrivateKeyJwt};
 pub use public::PublicClient;
 pub use secret::{ClientSecretBasic, ClientSecretPost};
@@ -87,6 +88,14 @@ pub trait Authenticate: Debug + Send + Sync {
         false
     }
 
+    /// Returns the certificate to which the client's access tokens must be bound (RFC 8705 §3).
+    /// Defaults to none.
+    ///
+    /// A client that renews its certificate returns the one that its HTTP client presents now.
+    fn certificate(&self) -> Option<CertificateThumbprint> {
+        None
+    }
+
     /// Starts the authentication of a request for a client whose key may be in a device or behind a
     /// network. The result holds the request and what the key must sign.
     ///
@@ -114,6 +123,10 @@ impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
 
     fn presents_certificate(&self) -> bool {
         (**self).presents_certificate()
+    }
+
+    fn certificate(&self) -> Option<CertificateThumbprint> {
+        (**self).certificate()
     }
 
     fn authenticate(

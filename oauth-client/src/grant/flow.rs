@@ -10,6 +10,7 @@ use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::token::TokenResponse;
 use http::StatusCode;
 
+use super::certificate;
 use super::pending::{Received, access_token, write};
 use super::{Grant, TokenRules};
 use crate::call::{Called, ServerCall};
@@ -80,6 +81,7 @@ impl<T> TokenFlow<T> {
         read: Read<T>,
         now: UnixTime,
     ) -> Result<Step<T, Self>, Error> {
+        certificate::expect_supported(&*client, &server, rules)?;
         let writing = Arc::clone(&grant);
         let write = move |server: &ServerMetadata, now| write(&*writing, server, rules, now);
         let call = ServerCall::new(EndpointKind::Token, client, server, key, Arc::new(write));
@@ -135,6 +137,7 @@ impl<T> TokenFlow<T> {
             rules: self.rules,
             sent: called.sent,
             dpop: called.call.dpop.as_ref(),
+            certificate: called.certificate,
             refresh_token: self.grant.refresh_token(&response),
             granted: self.grant.granted_before(),
         };

@@ -6,12 +6,15 @@ use aims_error::shown;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::confirmation::CertificateThumbprint;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata, Switch};
 use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::{ResponseRules, TokenRequest, TokenResponse, TokenType};
 use http::{Request, Response};
 
+use super::certificate;
 use super::{Grant, Target, TokenRules};
+use crate::call::endpoint;
 use crate::token::User;
 use crate::{DpopKey, Error, Token};
 
@@ -28,6 +31,7 @@ pub struct PendingToken {
     /// The rules for the response. They know the secrets of the request.
     response: ResponseRules,
     sent: UnixTime,
+    certificate: Option<CertificateThumbprint>,
 }
 
 /// Returns the authenticated request for a grant.
@@ -38,15 +42,10 @@ pub(super) fn prepare(
     rules: TokenRules,
     now: UnixTime,
 ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
+    certificate::expect_supported(client, server, rules)?;
     let mut request = write(grant, server, rules, now)?;
     client.authenticate(&mut request, server, now)?;
-    let alias = client.presents_certificate();
-    let alias = alias.then(|| server.mtls_endpoint(EndpointKind::Token));
-    let endpoint = match alias.flatten() {
-        Some(endpoint) => endpoint,
-        None => server.token_endpoint()?,
-    };
-    let request = request.into_http(endpoint)?;
+    let request = request.into_http(endpoint(client, server, EndpointKind::Token)?)?;
     let mut response = ResponseRules::new().after(&request);
     if client.presents_certificate() || server.is_on(Switch::CertificateBoundTokens) {
         response = response.after_client_certificate();
@@ -56,6 +55,7 @@ pub(super) fn prepare(
         rules,
         response: rules.of_response(response),
         sent: now,
+        certificate: client.certificate(),
     };
     Ok((request, pending))
 }
@@ -90,6 +90,8 @@ impl PendingToken {
     /// - `oauth.refused` with the server's error (RFC 6749 §5.2), and others of
     ///   [`TokenResponse::parse_with`].
     /// - `grant.token_type` if the type is not `Bearer`.
+    /// - `grant.certificate_unbound` and `grant.certificate_differs` if the token says that it is
+    ///   not bound to the [certificate](Authenticate::certificate) of the client.
     /// - `grant.scope` if the token has scopes that were not requested (RFC 6749 §3.3) and that is
     ///   not [accepted](TokenRules::accept_wider_scopes).
     /// - `grant.expired` if the token has no lifetime left.
@@ -100,6 +102,7 @@ impl PendingToken {
             rules: self.rules,
             sent: self.sent,
             dpop: None,
+            certificate: self.certificate,
             refresh_token: None,
             granted: None,
         };
@@ -114,6 +117,8 @@ pub(crate) struct Received<'a> {
     /// The time of the request.
     pub(crate) sent: UnixTime,
     pub(crate) dpop: Option<&'a DpopKey>,
+    /// The certificate that the token must be bound to.
+    pub(crate) certificate: Option<CertificateThumbprint>,
     /// The refresh token to keep.
     pub(crate) refresh_token: Option<SecretText>,
     /// The scopes that were granted before, which count if the response states none.
@@ -133,6 +138,7 @@ pub(super) fn access_token(
         (TokenType::Bearer, Some(_)) => return Err(Error::Unbound),
         _ => return Err(Error::TokenType),
     };
+    let certificate = certificate::bound(response.access_token(), received)?;
     received.check_scope(response.scope())?;
     let asked = received.granted.unwrap_or_else(|| received.target.scopes());
     Ok(Token {
@@ -141,6 +147,7 @@ pub(super) fn access_token(
         resource: received.target.resource().clone(),
         expires: received.expires(response, now)?,
         dpop,
+        certificate,
         refresh_token: received.refresh_token.clone(),
         id_token: response.id_token().cloned(),
         user: response.id_token().and_then(User::of),

@@ -35,8 +35,9 @@ impl TokenRules {
         }
     }
 
-    /// Accepts a bearer token although the request had a DPoP proof, for a server that ignores DPoP
-    /// for some clients. Anyone who steals the token can use it.
+    /// Accepts a bearer token although the request had a DPoP proof, or although the client
+    /// requires tokens that are bound to its certificate, for a server that ignores that for some
+    /// clients. Anyone who steals the token can use it.
     #[must_use]
     pub const fn accept_unbound_tokens(mut self) -> Self {
         self.unbound_tokens = true;

@@ -19,6 +19,28 @@ pub enum ApplicationType {
     Web,
 }
 
+/// The name in a client's certificate by which a server knows the client (RFC 8705 §2.1.2).
+/// Metadata have exactly one.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[expect(clippy::exhaustive_enums, reason = "the standard has these five")]
+pub enum TlsSubject {
+    /// The subject, as a distinguished name (RFC 4514).
+    #[serde(rename = "tls_client_auth_subject_dn")]
+    DistinguishedName(Box<str>),
+    /// A DNS name in the alternative names.
+    #[serde(rename = "tls_client_auth_san_dns")]
+    Dns(Box<str>),
+    /// A URI in the alternative names, such as a SPIFFE ID.
+    #[serde(rename = "tls_client_auth_san_uri")]
+    Uri(Box<str>),
+    /// An IP address in the alternative names.
+    #[serde(rename = "tls_client_auth_san_ip")]
+    Ip(std::net::IpAddr),
+    /// An email address in the alternative names.
+    #[serde(rename = "tls_client_auth_san_email")]
+    Email(Box<str>),
+}
+
 /// The metadata of a client, for its registration or its metadata document.
 ///
 /// ```
@@ -52,6 +74,10 @@ pub struct ClientMetadata {
     software_id: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     software_version: Option<Box<str>>,
+    #[serde(flatten)]
+    tls_subject: Option<TlsSubject>,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
     #[serde(skip)]
     accepts_secret: bool,
 }
@@ -73,6 +99,8 @@ impl ClientMetadata {
             jwks: None,
             software_id: None,
             software_version: None,
+            tls_subject: None,
+            tls_client_certificate_bound_access_tokens: false,
             accepts_secret: false,
         }
     }
@@ -85,6 +113,31 @@ impl ClientMetadata {
         metadata.token_endpoint_auth_method = "private_key_jwt".into();
         metadata.jwks = Some(serde_json::json!({ "keys": [key] }));
         metadata
+    }
+
+    /// Creates the metadata of a client on a server that authenticates by a certificate with this
+    /// name, of an authority that the authorization server trusts (`tls_client_auth`, RFC 8705
+    /// §2.1). Its tokens are bound to the certificate.
+    ///
+    /// ```
+    /// use aims_oauth_client::{ClientMetadata, TlsSubject};
+    ///
+    /// let subject = TlsSubject::Uri("spiffe://example.org/agents/a".into());
+    /// let metadata = ClientMetadata::tls("My agent", subject).to_json();
+    /// assert!(metadata.contains(r#""tls_client_auth_san_uri":"spiffe://example.org/agents/a""#));
+    /// ```
+    pub fn tls(name: impl Into<Box<str>>, subject: TlsSubject) -> Self {
+        let mut metadata = Self::native(name);
+        metadata.application_type = ApplicationType::Web;
+        metadata.token_endpoint_auth_method = "tls_client_auth".into();
+        metadata.tls_subject = Some(subject);
+        metadata.bind_tokens_to_certificate()
+    }
+
+    /// Asks for access tokens that are bound to the client's certificate (RFC 8705 §3.4).
+    pub const fn bind_tokens_to_certificate(mut self) -> Self {
+        self.tls_client_certificate_bound_access_tokens = true;
+        self
     }
 
     /// Adds a redirect URI. A [`Connector`](crate::Connector) adds that of its receiver.

@@ -7,7 +7,7 @@ use aims_jose::json;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::client_auth::{
-    Authenticate, ClientSecretBasic, ClientSecretPost, PublicClient,
+    Authenticate, ClientSecretBasic, ClientSecretPost, PublicClient, TlsClientAuth,
 };
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::names::{ClientId, Endpoint, Issuer};
@@ -141,7 +141,18 @@ impl Flow for RegistrationFlow {
 
     fn advance(self, event: Event<'_>, _now: UnixTime) -> Result<Step<Registered, Self>, Error> {
         match event {
-            Event::Answer(answer) => self.read(answer).map(Step::Done),
+            Event::Answer(answer) => {
+                let asked = self.asked.token_endpoint_auth_method().to_owned();
+                let registered = self.read(answer)?;
+                // Without a certificate for this server, such a client would send nothing but its
+                // identifier.
+                if registered.is_by_certificate() && *registered.method != *asked {
+                    return Err(Error::Registration {
+                        reason: "the server chose an authentication by a certificate, unasked",
+                    });
+                }
+                Ok(Step::Done(registered))
+            }
             Event::NoAnswer(error) => Err(Error::Transport(error.clone())),
             Event::Signed(_) | Event::Waited => Err(Error::Interrupted),
         }
@@ -173,6 +184,13 @@ impl Registered {
         };
         let answer = Response::new(text.expose().as_bytes().to_vec());
         flow.read(&answer).ok()
+    }
+
+    fn is_by_certificate(&self) -> bool {
+        matches!(
+            &*self.method,
+            "tls_client_auth" | "self_signed_tls_client_auth"
+        )
     }
 
     /// Returns the server at which the client is registered. Use the identity at no other.
@@ -208,6 +226,7 @@ impl Registered {
             ("client_secret_post", Some(secret)) => {
                 Ok(Arc::new(ClientSecretPost::new(client, secret)))
             }
+            ("tls_client_auth", _) => Ok(Arc::new(TlsClientAuth::new(client))),
             ("none", _) => Ok(Arc::new(PublicClient::new(client))),
             _ => Err(Error::Registration {
                 reason: "the server chose an authentication that the client does not have",

@@ -81,7 +81,7 @@ impl Asker {
                 None => Record::default(),
             };
             if let Some(token) = self.usable(&record, grant, slot.refused(), now) {
-                return Ok(Kept::new(token, self.key(now), self.random, now));
+                return Ok(Kept::new(token, self.bound(now), self.random, now));
             }
             if record
                 .lease
@@ -128,7 +128,13 @@ impl Asker {
     ) -> Option<Token> {
         let token = record.token(grant.target().resource(), self.dpop.as_ref())?;
         let lives = token.expires() > time::after(now, LEFT);
-        let is_usable = lives && record.is_of_key(self.key(now));
+        // A token of an earlier certificate is of no use with the present one.
+        let (key, certificate) = self.bound(now);
+        let fits = match token.certificate() {
+            None if certificate.is_some() => self.rules.unbound_tokens,
+            bound => bound == certificate.as_ref(),
+        };
+        let is_usable = lives && fits && record.is_of_key(key);
         (is_usable && refused != Some(token.fingerprint())).then_some(token)
     }
 
@@ -233,7 +239,7 @@ impl Asker {
     ) -> Result<bool, Error> {
         let Kept {
             token,
-            key: identity,
+            bound: (identity, _),
             ..
         } = &unsaved.kept;
         let record = Record::of(token, *identity, &unsaved.grant, self.owner(grant));

@@ -9,6 +9,7 @@ use aims_jose::jwk::Thumbprint;
 use aims_jose::random::SecureRandom;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{self, UnixTime};
+use aims_oauth_wire::confirmation::CertificateThumbprint;
 use aims_oauth_wire::names::ScopeSet;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -17,12 +18,15 @@ use super::wait;
 use crate::token::User;
 use crate::{Error, Token};
 
+/// The key of a client's identity and its certificate, to which its tokens are bound.
+pub(super) type Bound = (Option<Thumbprint>, Option<CertificateThumbprint>);
+
 /// A token and the time until which it is returned.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) token: Arc<Token>,
-    /// The key of the identity with which it was requested.
-    pub(super) key: Option<Thumbprint>,
+    /// The key and the certificate with which it was requested.
+    pub(super) bound: Bound,
     /// From this time on the token is renewed, while it is still returned.
     renew: UnixTime,
     /// The expiry by a monotonic clock, so that setting the clock back does not extend the
@@ -126,7 +130,7 @@ pub(super) enum Next {
 impl Kept {
     pub(super) fn new(
         token: Token,
-        key: Option<Thumbprint>,
+        bound: Bound,
         random: &dyn SecureRandom,
         now: UnixTime,
     ) -> Self {
@@ -136,22 +140,22 @@ impl Kept {
         let end = Instant::now().checked_add(Duration::from_secs(left));
         Self {
             token: Arc::new(token),
-            key,
+            bound,
             renew: time::after(now, Duration::from_secs(renew)),
             ends: end.unwrap_or_else(Instant::now),
         }
     }
 
-    pub(super) fn is_good(&self, key: Option<Thumbprint>, now: UnixTime) -> bool {
-        self.key == key && now < self.token.expires() && Instant::now() < self.ends
+    pub(super) fn is_good(&self, bound: Bound, now: UnixTime) -> bool {
+        self.bound == bound && now < self.token.expires() && Instant::now() < self.ends
     }
 }
 
 impl Slot {
-    /// Returns what to do for a token that is bound to this key.
-    pub(super) fn next(&self, key: Option<Thumbprint>, now: UnixTime) -> Result<Next, Error> {
+    /// Returns what to do for a token that is bound to this.
+    pub(super) fn next(&self, bound: Bound, now: UnixTime) -> Result<Next, Error> {
         let mut state = self.lock();
-        let good = state.kept.clone().filter(|kept| kept.is_good(key, now));
+        let good = state.kept.clone().filter(|kept| kept.is_good(bound, now));
         let is_due = good.as_ref().is_none_or(|kept| now >= kept.renew);
         let paused = state
             .last

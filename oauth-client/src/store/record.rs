@@ -27,6 +27,8 @@ pub(crate) struct Record {
     pub(crate) grant: String,
     pub(crate) user: Option<User>,
     pub(crate) of: Owner,
+    /// The thumbprint of the certificate that the token is bound to.
+    certificate: Option<String>,
     pub(crate) lease: Option<Lease>,
 }
 
@@ -71,6 +73,7 @@ impl Record {
             grant: grant.to_owned(),
             user: token.user.clone(),
             of,
+            certificate: token.certificate.map(|it| it.to_string()),
             lease: None,
         }
     }
@@ -123,12 +126,14 @@ impl Record {
         if self.is_bound && key.is_none() {
             return None;
         }
+        let certificate = self.certificate.as_ref().map(|it| it.parse());
         Some(Token {
             text: SecretText::new(self.access_token.clone()?),
             resource: resource.clone(),
             scopes: scopes?,
             expires: at(self.expires),
             dpop: key.filter(|_| self.is_bound).cloned(),
+            certificate: certificate.transpose().ok()?,
             refresh_token: self.refresh_token.clone().map(SecretText::new),
             id_token: self.id_token.clone().map(SecretText::new),
             user: self.user.clone(),

@@ -1,9 +1,11 @@
-//! Client authentication by the certificate of the connection (RFC 8705 §2).
+//! Client authentication by the certificate of the connection (RFC 8705 §2), and tokens that are
+//! bound to it (§3).
 
 use aims_jose::time::UnixTime;
 
-use super::{Authenticate, expect_method, expect_unauthenticated, name_in_body};
+use super::{Authenticate, Authentication, expect_method, expect_unauthenticated, name_in_body};
 use crate::Error;
+use crate::confirmation::CertificateThumbprint;
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
 use crate::token::TokenRequest;
@@ -12,7 +14,8 @@ use crate::token::TokenRequest;
 /// `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705 §2).
 ///
 /// The HTTP client must present the certificate: see `FetcherBuilder::client_certificate` of
-/// `aims-fetch`. The request goes to the server's endpoint for mutual TLS, if there is one (§5).
+/// `aims-fetch`. The request goes to the server's endpoint for mutual TLS, if there is one (§5). To
+/// require tokens that are bound to the certificate, wrap the client in [`CertificateBound`].
 ///
 /// ```
 /// use aims_oauth_wire::client_auth::TlsClientAuth;
@@ -75,5 +78,69 @@ impl Authenticate for TlsClientAuth {
         expect_method(server, self.method)?;
         expect_unauthenticated(request, &self.client)?;
         name_in_body(request, &self.client)
+    }
+}
+
+/// A client whose access tokens must be bound to its certificate (RFC 8705 §3), whichever way it
+/// authenticates: also a public client, or one with a key.
+///
+/// The HTTP client must present the certificate to the server, and to the resources. Requests go to
+/// the server's endpoints for mutual TLS, if there are any (§5).
+///
+/// ```
+/// use aims_oauth_wire::client_auth::{CertificateBound, PublicClient};
+/// use aims_oauth_wire::confirmation::CertificateThumbprint;
+///
+/// # let der = b"the certificate in DER";
+/// let thumbprint = CertificateThumbprint::of_der(der);
+/// let client = CertificateBound::new(PublicClient::new("agent-7".parse()?), thumbprint);
+/// # drop(client);
+/// # Ok::<(), aims_oauth_wire::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct CertificateBound<A> {
+    client: A,
+    certificate: CertificateThumbprint,
+}
+
+impl<A: Authenticate> CertificateBound<A> {
+    /// Requires tokens that are bound to this certificate.
+    pub const fn new(client: A, certificate: CertificateThumbprint) -> Self {
+        Self {
+            client,
+            certificate,
+        }
+    }
+}
+
+impl<A: Authenticate> Authenticate for CertificateBound<A> {
+    fn client_id(&self) -> &ClientId {
+        self.client.client_id()
+    }
+
+    fn presents_certificate(&self) -> bool {
+        true
+    }
+
+    fn certificate(&self) -> Option<CertificateThumbprint> {
+        Some(self.certificate)
+    }
+
+    fn authenticate(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        self.client.authenticate(request, server, now)
+    }
+
+    fn begin(
+        &self,
+        request: TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<Authentication, Error> {
+        self.client.begin(request, server, now)
     }
 }
