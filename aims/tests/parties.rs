@@ -103,6 +103,28 @@ fn subjects_are_of_the_routes_issuers() {
     assert_eq!(scene.reason(&of(&slash), &none), "guard.issuer");
 }
 
+/// BCP-32: on a route for users, a token whose subject is a client is refused, also where the name
+/// looks like that of a user.
+#[test]
+fn a_client_is_no_user() {
+    let scene = Scene::new();
+    let route = Requirements::new().user();
+    for (changes, expected) in [
+        (json!({}), "ok"),
+        (json!({"sub": AGENT}), "guard.user"),
+        (json!({"sub": "web", "client_id": "web"}), "guard.user"),
+        (json!({"sub": "web", "act": {"sub": AGENT}}), "ok"),
+        // It was exchanged: the first client is in the history.
+        (
+            json!({"sub": "web", "act": {"sub": AGENT, "act": {"sub": "web"}}}),
+            "guard.user",
+        ),
+    ] {
+        assert_eq!(scene.reason(&route, &changes), expected, "{changes}");
+        assert_eq!(scene.reason(&Requirements::new(), &changes), "ok");
+    }
+}
+
 /// The current actor is the outermost `act`, or the client where there is no `act`: both forms of
 /// delegation give the same decision.
 #[test]

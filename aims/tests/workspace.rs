@@ -207,6 +207,7 @@ const IN_RECORDS: &[&str] = &[
     "guard.actor_denied",
     "guard.agent",
     "guard.issuer",
+    "guard.user",
     "guard.role",
     "guard.stream_expired",
     "guard.stream_revoked",

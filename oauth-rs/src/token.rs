@@ -341,6 +341,59 @@ impl AccessToken {
         &self.0.actors
     }
 
+    /// Returns whether the subject is a client and no user (RFC 9700 §4.15), as after a client
+    /// credentials grant.
+    ///
+    /// The subject is then the client (RFC 9068 §2.2) or, after an exchange, one of the parties
+    /// that act. Some servers write another subject: Auth0 marks the token by `gty`, Microsoft
+    /// Entra ID writes no `scp` into it, and Keycloak names its user `service-account-` and the
+    /// client in `preferred_username`. A server that does none of this gives no way to tell.
+    ///
+    /// ```
+    /// use aims_oauth_rs::AccessToken;
+    ///
+    /// /// The user for whom the token was issued, if there is one.
+    /// fn user(token: &AccessToken) -> Option<&str> {
+    ///     (!token.subject_is_client()).then(|| token.subject())
+    /// }
+    /// ```
+    #[must_use]
+    pub fn subject_is_client(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Marks<'a> {
+            #[serde(borrow)]
+            gty: Option<&'a RawValue>,
+            #[serde(borrow)]
+            idtyp: Option<&'a RawValue>,
+            #[serde(borrow)]
+            scp: Option<&'a RawValue>,
+            #[serde(borrow)]
+            preferred_username: Option<&'a RawValue>,
+        }
+        let is_own = |it: &Actor| it.issuer.as_ref().is_none_or(|it| *it == self.0.issuer);
+        let acts = |it: &Actor| it.subject == self.0.subject && is_own(it);
+        if self.0.subject == self.0.client_id || self.0.actors.iter().any(acts) {
+            return true;
+        }
+        // A token whose claims cannot be read is of no user.
+        let Ok(marks) = self.claims::<Marks<'_>>() else {
+            return true;
+        };
+        let text = |raw| login::read::<String>(raw).unwrap_or_default();
+        let names_service = |name: String| {
+            let start = name.get(..SERVICE_ACCOUNT.len());
+            start.is_some_and(|it| it.eq_ignore_ascii_case(SERVICE_ACCOUNT))
+        };
+        match self.profile() {
+            ProfileName::EntraV1 | ProfileName::EntraV2 => {
+                marks.scp.is_none() || text(marks.idtyp) == "app"
+            }
+            ProfileName::Auth0 => text(marks.gty) == "client-credentials",
+            ProfileName::Keycloak => names_service(text(marks.preferred_username)),
+            _ => false,
+        }
+    }
+
     /// Returns whether `may_act` permits this party to act for the subject (RFC 8693 §4.4): every
     /// member of the claim is one of the party. `None` stands for the token's own issuer.
     ///
@@ -635,3 +688,6 @@ fn roles(raw: Option<&RawValue>) -> Result<BTreeSet<String>, Error> {
         })))?;
     Ok(roles.map(|roles| roles.0).unwrap_or_default())
 }
+
+/// How Keycloak begins the name of the user that stands for a client.
+const SERVICE_ACCOUNT: &str = "service-account-";

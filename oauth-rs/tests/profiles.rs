@@ -49,6 +49,34 @@ fn each_preset_accepts_the_other_forms() {
     assert_eq!(okta().with(json!({"groups": "-", "scp": []})), "ok");
 }
 
+/// BCP-32: each server marks the tokens of clients in its own way.
+#[test]
+fn the_subject_of_a_client_is_told() {
+    let is_client = |server: &Server, changes: Value| {
+        let claims = laid_over(server.access.clone(), &changes);
+        let token = server.verify(server.typ, &claims).unwrap();
+        token.subject_is_client()
+    };
+    for server in servers() {
+        assert!(!is_client(&server, json!({})), "{}", server.name);
+        let own = json!({"sub": server.client});
+        assert!(is_client(&server, own), "{}", server.name);
+    }
+    assert!(is_client(&auth0(), json!({"gty": "client-credentials"})));
+    assert!(!is_client(&auth0(), json!({"gty": "password"})));
+    assert!(is_client(&entra_v2(), json!({"scp": "-"})));
+    assert!(is_client(&entra_v2(), json!({"idtyp": "app"})));
+    assert!(!is_client(&entra_v2(), json!({"idtyp": "user"})));
+    for (name, expected) in [
+        ("service-account-agent", true),
+        ("Service-Account-agent", true),
+        ("service", false),
+    ] {
+        let changes = json!({"preferred_username": name});
+        assert_eq!(is_client(&keycloak(), changes), expected, "{name}");
+    }
+}
+
 /// `typ` `at+jwt` alone is enough with every profile (RFC 9068 §2.1).
 #[test]
 fn at_jwt_is_a_marker_under_every_profile() {

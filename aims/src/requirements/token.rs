@@ -22,6 +22,7 @@ pub(super) struct TokenDemands {
     issuers: Vec<Issuer>,
     actors: Vec<IdPattern>,
     permitted_actor: Asks,
+    user: Asks,
     step_up: StepUp,
     bad_step_up: bool,
     details: Vec<Arc<dyn Wanted>>,
@@ -95,6 +96,17 @@ impl Requirements {
     #[must_use]
     pub const fn permitted_actor(mut self) -> Self {
         self.token.permitted_actor = Asks::Yes;
+        self
+    }
+
+    /// Requires an access token that was issued for a user: a token whose subject is a client, as
+    /// from a client credentials grant, is refused (RFC 9700 §4.15).
+    ///
+    /// [`AccessToken::subject_is_client`](aims_oauth_rs::AccessToken::subject_is_client) says how
+    /// such a token is recognized.
+    #[must_use]
+    pub const fn user(mut self) -> Self {
+        self.token.user = Asks::Yes;
         self
     }
 
@@ -180,6 +192,7 @@ impl TokenDemands {
             || !self.step_up.is_empty()
             || !self.details.is_empty()
             || self.permitted_actor == Asks::Yes
+            || self.user == Asks::Yes
     }
 
     /// Returns whether the actor of the token decides.
@@ -227,6 +240,13 @@ impl TokenDemands {
                 "the access token is of another issuer: expected {expected}, found {found}"
             );
             return forbidden("guard.issuer", detail);
+        }
+        if self.user == Asks::Yes && token.subject_is_client() {
+            let found = shown([token.subject()]);
+            let detail = format!(
+                "the subject is a client: expected a token that was issued for a user, found the subject {found}"
+            );
+            return forbidden("guard.user", detail);
         }
         if !self.actors.is_empty() && !self.actor_matches(token) {
             return forbidden("guard.actor", self.other_actor(token));
