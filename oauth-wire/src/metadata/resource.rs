@@ -65,10 +65,11 @@ impl ResourceMetadata {
         self
     }
 
-    /// Sets the scopes that clients may request.
+    /// Sets the scopes that clients may request. `offline_access` is left out: it asks the
+    /// authorization server for a refresh token, and the resource for nothing.
     #[must_use]
     pub fn with_scopes(mut self, scopes: &ScopeSet) -> Self {
-        self.scopes = Some(scopes.clone());
+        self.scopes = Some(scopes.without(OFFLINE_ACCESS));
         self
     }
 
@@ -328,4 +329,6 @@ fn scopes(members: &mut Members<'_>) -> Option<ScopeSet> {
 }
 
 const SCOPES: &str = "scopes_supported";
+/// The scope by which a client asks for a refresh token (OpenID Connect Core §11).
+const OFFLINE_ACCESS: &str = "offline_access";
 const SERVERS: &str = "authorization_servers";

@@ -96,6 +96,12 @@ impl ScopeSet {
         Self(self.0.intersection(&other.0).cloned().collect())
     }
 
+    /// Returns the other scopes of the set.
+    pub(crate) fn without(&self, token: &str) -> Self {
+        let others = self.iter().filter(|scope| scope.as_str() != token);
+        Self(others.cloned().collect())
+    }
+
     /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
