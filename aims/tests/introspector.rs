@@ -165,6 +165,8 @@ async fn the_issuer_is_discovered_and_asked_as_a_client() {
     let headers = asked.headers();
     assert_eq!(headers["authorization"], "Basic dG9vbDpzZWNyZXQ=");
     assert_eq!(headers["accept"], "application/json");
+    // DPOP-25: what proves the caller's key is compared here and goes nowhere.
+    assert!(!headers.contains_key("dpop"));
 }
 
 /// Requests for one token at one time are one.

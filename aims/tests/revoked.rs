@@ -278,6 +278,46 @@ fn a_revoked_party_is_refused_wherever_a_token_names_it() {
     }
 }
 
+/// ENF-01: a token that does not say when it was issued counts as issued before every revocation.
+#[test]
+fn a_token_without_an_issue_time_is_older_than_each_revocation() {
+    let scene = Scene::new(10);
+    let introspected = |iat: Option<u64>| {
+        let mut body = json!({"active": true, "client_id": "web", "sub": "alice", "aud": TOOL});
+        if let Some(iat) = iat {
+            body["iat"] = iat.into();
+        }
+        let response = http::Response::new(body.to_string().into_bytes());
+        let token = AccessToken::introspected(
+            &Hashed::of("opaque"),
+            &Introspection::parse(&response).unwrap(),
+            &ISSUER.parse().unwrap(),
+            &scene.world.issuers.snapshot(),
+            &AccessTokenRules::new(TOOL),
+            Duration::from_secs(60),
+            at(NOW),
+        );
+        token.unwrap()
+    };
+    scene.list.revoke(
+        RevokedBy::Subject {
+            issuer: ISSUER.to_owned(),
+            subject: "alice".to_owned(),
+        },
+        at(NOW - 1_000),
+    );
+    for (iat, expected) in [
+        (None, true),
+        (Some(NOW - 1_000), true),
+        (Some(NOW - 999), false),
+    ] {
+        let token = introspected(iat);
+        let credential = Credential::AccessToken(&token);
+        let found = scene.list.is_revoked(credential, at(NOW));
+        assert_eq!(found, expected, "{iat:?}");
+    }
+}
+
 /// A session, a token, a key and a certificate are revoked, each for what was issued until then.
 /// The same name at another issuer is another one.
 #[test]

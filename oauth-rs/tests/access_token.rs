@@ -300,6 +300,46 @@ fn the_client_is_the_first_actor() {
     assert_eq!(issuer, Some("https://b.example"));
 }
 
+/// TEX-21: an actor has claims of its identity alone (RFC 8693 §4.1). Others, such as an `exp` in
+/// the past or the `aud` of this resource, neither end nor extend the token.
+#[test]
+fn other_claims_of_an_actor_mean_nothing() {
+    let world = World::new();
+    let act = json!({"sub": "a", "exp": 1, "nbf": NOW + 900, "aud": "x", "scope": "admin"});
+    let token = world.verify(&world.token_with(&json!({"act": act})), NOW);
+    let token = token.unwrap();
+    assert_eq!(token.current_actor().subject, "a");
+    assert_eq!(token.expires(), at(NOW + 300));
+    assert!(!token.scopes().contains("admin"));
+    let own = json!({"sub": "a", "aud": RESOURCE, "exp": NOW + 9_000, "client_id": "c"});
+    let other = json!({"act": own, "aud": "https://other.example"});
+    assert_eq!(world.code_of(&other), "token.audience");
+    let ended = world.token_with(&json!({"act": own}));
+    assert_eq!(code(world.verify(&ended, NOW + 330)), "token.expired");
+}
+
+/// BCP-32: the subject of a client that acts for itself is no user.
+#[test]
+fn a_client_for_itself_is_no_user() {
+    let world = World::new();
+    let of_client = |changes: Value| {
+        let token = world.verify(&world.token_with(&changes), NOW);
+        token.unwrap().subject_is_client()
+    };
+    assert!(!of_client(json!({})));
+    let client = "s6BhdRkqt3";
+    assert!(of_client(json!({"sub": client})));
+    assert!(!of_client(json!({"sub": "S6BhdRkqt3"})));
+    // After an exchange, the first client is one of the actors.
+    assert!(of_client(json!({"sub": client, "act": {"sub": "a"}})));
+    let exchanged = json!({"sub": "b", "act": {"sub": "a", "act": {"sub": "b"}}});
+    assert!(of_client(exchanged));
+    let other = json!({"sub": "b", "act": {"sub": "b", "iss": "https://b.example"}});
+    assert!(!of_client(other));
+    // The marks of other servers mean nothing here.
+    assert!(!of_client(json!({"gty": "client-credentials"})));
+}
+
 /// Each member of `may_act` must be one of the party. A claim that cannot be read permits none.
 #[test]
 fn may_act_permits_one_party() {
@@ -354,6 +394,7 @@ fn the_login_is_read() {
     assert_eq!(whole.transaction_id(), Some("t-1"));
     // Some servers write one method as a text.
     assert_eq!(token(json!({"amr": "pwd"})).amr(), ["pwd"]);
+    assert_eq!(token(json!({"acr": ""})).acr(), None);
     let other = token(json!({"acr": 1, "amr": [1], "auth_time": "now", "txn": {}}));
     assert_eq!((other.acr(), other.auth_time()), (None, None));
     assert!(other.amr().is_empty());

@@ -185,6 +185,9 @@ fn each_member_has_its_own_kind_of_proof() {
             assert_eq!(try_with(cnf, &[*proven]), expected, "{cnf} {proven:?}");
         }
     }
+    let bound = json!({"x5t#S256": certificate.to_string()});
+    let other_certificate = ProvenKey::Certificate(same_bytes);
+    assert_eq!(try_with(&bound, &[other_certificate]), "token.not_bound");
     let both = json!({"jwk": jwk(&own), "x5t#S256": certificate.to_string()});
     let certificate = ProvenKey::Certificate(certificate);
     assert_eq!(try_with(&both, &[certificate, signature]), "ok");

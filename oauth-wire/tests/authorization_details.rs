@@ -77,6 +77,45 @@ fn an_entry_is_for_its_locations() {
     }
 }
 
+/// The entries of an application's own type: those of another type, or for other resources, are not
+/// given to it.
+#[test]
+fn an_entry_of_an_own_type_is_for_its_locations() {
+    #[derive(Debug)]
+    struct Any;
+
+    impl DetailType for Any {
+        const TYPE: &'static str = "own";
+
+        fn parse(_: &str) -> Option<Self> {
+            Some(Self)
+        }
+
+        fn to_json(&self) -> String {
+            r#"{"type":"own"}"#.to_owned()
+        }
+
+        fn compare(&self, _: &Self) -> Verdict {
+            Verdict::Equal
+        }
+    }
+    for (entry, expected) in [
+        (json!({"type": "own"}), true),
+        (json!({"type": "own", "locations": [TOOL]}), true),
+        (json!({"type": "Own"}), false),
+        (json!({"type": "other"}), false),
+        (
+            json!({"type": "own", "locations": ["https://b.example"]}),
+            false,
+        ),
+        (json!({"type": "own", "locations": []}), false),
+        (json!({"type": "own", "locations": TOOL}), false),
+    ] {
+        let granted = parsed(&json!([entry]).to_string()).unwrap();
+        assert_eq!(granted.permit(&Any, TOOL), expected, "{entry}");
+    }
+}
+
 /// `wanted` may name its locations itself.
 #[test]
 fn wanted_locations_are_granted_ones() {

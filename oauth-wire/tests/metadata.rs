@@ -358,6 +358,20 @@ fn resource_members() {
     );
 }
 
+/// MCP authorization: `offline_access` is a matter of the authorization server, which a resource
+/// does not offer.
+#[test]
+fn a_resource_offers_no_offline_access() {
+    let tool: Resource = "https://tools.example/mcp".parse().unwrap();
+    let offered = |scopes: &str| {
+        let metadata = ResourceMetadata::new(tool.clone());
+        metadata.with_scopes(&scopes.parse().unwrap()).to_json()
+    };
+    assert_eq!(offered("a offline_access b"), offered("a b"));
+    assert!(offered("offline_access_2").contains("offline_access_2"));
+    assert!(!offered("offline_access").contains("offline_access"));
+}
+
 /// PRM-20: published metadata can be parsed.
 #[test]
 fn published_resources_are_read() {

@@ -454,6 +454,8 @@ fn one_field_holds_one_proof() {
 fn the_answer_names_who_is_at_fault() {
     let refused = Error::AccessTokenHash;
     assert_eq!(refused.answer(), Some("invalid_dpop_proof"));
+    let reason = "it is missing";
+    assert_eq!(Error::Nonce { reason }.answer(), Some("use_dpop_nonce"));
     for (source, expected) in [
         (aims_replay::Error::Replayed, Some("invalid_dpop_proof")),
         (aims_replay::Error::Expired, Some("invalid_dpop_proof")),
