@@ -109,6 +109,12 @@ pub enum Error {
         /// The finding.
         reason: &'static str,
     },
+    /// The issued transaction token is not the requested one.
+    #[error("the server issued a transaction token that was not asked for: {reason}")]
+    Transaction {
+        /// The finding.
+        reason: &'static str,
+    },
     /// The authorization details have another form (RFC 9396 §2).
     #[error("invalid authorization details: expected a JSON array of objects with a `type`")]
     Details,
@@ -360,6 +366,7 @@ impl Error {
         Self::Wider { .. } => Forbidden "grant.wider",
         Self::Incomparable => Forbidden "grant.incomparable",
         Self::Assertion { .. } => Mismatch "grant.assertion",
+        Self::Transaction { .. } => Mismatch "grant.transaction",
         Self::Details => Configuration "grant.details",
         Self::Redirect => Configuration "authorize.redirect",
         Self::UnsupportedServer { .. } => Forbidden "authorize.unsupported",

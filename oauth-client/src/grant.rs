@@ -29,7 +29,7 @@ pub use client_credentials::ClientCredentials;
 pub use device::{DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest};
 pub use exchange::{
     Acting, ActorToken, Delegation, IdJag, IdJagRequest, Impersonation, JwtGrant, JwtGrantRequest,
-    NoActor, SubjectToken, TokenExchange,
+    NoActor, SubjectToken, TokenExchange, TransactionToken, TransactionTokenRequest,
 };
 pub use flow::TokenFlow;
 #[cfg(feature = "tokio")]

@@ -21,6 +21,8 @@ mod step;
 #[cfg(feature = "tokio")]
 mod store;
 mod token;
+#[cfg(feature = "tokio")]
+mod transaction;
 #[cfg(feature = "workload")]
 mod workload;
 
@@ -40,7 +42,8 @@ pub use grant::{
     Acting, ActorToken, Backchannel, BackchannelFlow, BackchannelRequest, ClientCredentials,
     Delegation, DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest, Grant, GrantAudience, IdJag,
     IdJagRequest, Impersonation, JwtBearer, JwtGrant, JwtGrantRequest, NoActor, PendingToken,
-    Refresh, SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, UserGrant,
+    Refresh, SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, TransactionToken,
+    TransactionTokenRequest, UserGrant,
 };
 pub use identity::{
     ApplicationType, ClientMetadata, Identities, Identity, Registered, RegistrationFlow, TlsSubject,
@@ -70,6 +73,9 @@ pub use store::SqliteStore;
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use store::{MemoryStore, StoreFuture, StoreKey, StoreLease, StoredValue, TokenStore};
 pub use token::Token;
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use transaction::{Transaction, TransactionService};
 #[cfg(feature = "workload")]
 #[cfg_attr(docsrs, doc(cfg(feature = "workload")))]
 pub use workload::OfIdentity;

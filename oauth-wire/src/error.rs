@@ -72,6 +72,12 @@ pub enum Error {
         /// The problem.
         reason: &'static str,
     },
+    /// The text is not a transaction token (draft-ietf-oauth-transaction-tokens §9.1).
+    #[error(
+        "not a transaction token: expected one compact JWT with the `typ` `txntoken+jwt`; an \
+         access token gets into `Authorization` alone"
+    )]
+    TransactionToken,
     /// The answer of a token endpoint is not a token response (RFC 6749 §5).
     #[error("not a token response: {reason}{}", found(answer.as_deref()))]
     Response {
@@ -239,6 +245,7 @@ impl Error {
         Self::Request { .. } => Malformed "oauth.request",
         Self::Response { .. } => Malformed "oauth.response",
         Self::TokenType => Forbidden "oauth.token_type",
+        Self::TransactionToken => Mismatch "oauth.transaction_token",
         Self::Refused(_) => Forbidden "oauth.refused",
         Self::AuthorizationDetails { .. } => Malformed "oauth.authorization_details",
         Self::Authenticate { .. } => Configuration "oauth.authenticate",

@@ -24,6 +24,7 @@ pub mod names;
 mod received;
 mod shown;
 pub mod token;
+pub mod transaction;
 
 pub use diagnostic::Diagnostic;
 pub use error::Error;

@@ -360,6 +360,16 @@ impl ChainGrant {
 }
 
 impl UnspentChainGrant {
+    /// Checks that the client proves every key of `cnf`, before the grant is spent: so a thief
+    /// without the key cannot use it up.
+    ///
+    /// # Errors
+    ///
+    /// `txn.not_bound`.
+    pub fn confirmed_by(&self, proven: &[ProvenKey]) -> Result<(), Error> {
+        self.grant.confirmed_by(proven)
+    }
+
     /// Spends the grant, so that it is good for no second access token.
     ///
     /// # Errors

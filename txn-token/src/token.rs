@@ -15,6 +15,7 @@ use aims_jose::time::{Skew, UnixTime};
 use aims_oauth_wire::call::CallDigest;
 use aims_oauth_wire::confirmation::{Confirmation, ProvenKey, Satisfied};
 use aims_oauth_wire::names::ScopeSet;
+use aims_oauth_wire::transaction::CarriedTransaction;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -99,6 +100,7 @@ impl TxnTokenRules {
 pub struct TxnToken(Arc<Inner>);
 
 struct Inner {
+    carried: CarriedTransaction,
     hashes: TokenHashes,
     signed_by: Thumbprint,
     verified: Verified,
@@ -239,8 +241,9 @@ impl TxnToken {
         let key = signer(&token, TYP, keys)?;
         let signed_by = *key.thumbprint();
         let hashes = token.hashes();
+        let carried = CarriedTransaction::of(&token).or(Err(malformed("typ")))?;
         let verified = token.verify(key).map_err(Error::Token)?;
-        let inner = read(hashes, signed_by, verified, rules, now)?;
+        let inner = read(carried, hashes, signed_by, verified, rules, now)?;
         Ok(Self(Arc::new(inner)))
     }
 
@@ -318,6 +321,15 @@ impl TxnToken {
         }
     }
 
+    /// Returns the token as it travels on, unchanged, to another service of this domain (§12.2).
+    ///
+    /// It gets into the field `Txn-Token`, into gRPC metadata and into a message of a queue, and
+    /// never into `Authorization`.
+    #[must_use]
+    pub fn carried(&self) -> &CarriedTransaction {
+        &self.0.carried
+    }
+
     /// Returns the agents of the transaction, or `None` if the token has no `act` or the rules do
     /// not have [`with_agents`](TxnTokenRules::with_agents).
     #[cfg(feature = "agents")]
@@ -391,6 +403,7 @@ impl TxnToken {
 }
 
 fn read(
+    carried: CarriedTransaction,
     hashes: TokenHashes,
     signed_by: Thumbprint,
     verified: Verified,
@@ -437,6 +450,7 @@ fn read(
     #[cfg(feature = "agents")]
     let agents = read_agents(&verified, &requester, rules)?;
     Ok(Inner {
+        carried,
         hashes,
         signed_by,
         txn: non_empty(claims.txn, "txn")?,

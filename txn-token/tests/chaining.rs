@@ -229,7 +229,12 @@ fn a_bound_grant_needs_the_key() {
     let request = request
         .confirmation(&format!(r#"{{"jkt":"{jkt}"}}"#))
         .unwrap();
-    let grant = spent(&signed(&request, &key).unwrap(), &key).unwrap();
+    let text = signed(&request, &key).unwrap();
+    // A thief without the key does not use the grant up.
+    let unspent = ChainGrant::verify(&text, &set(&key), &rules(), at(NOW)).unwrap();
+    let found = unspent.confirmed_by(&[]).unwrap_err();
+    assert_eq!(found.code(), "txn.not_bound");
+    let grant = spent(&text, &key).unwrap();
     assert_eq!(grant.confirmed_by(&[]).unwrap_err().code(), "txn.not_bound");
 }
 

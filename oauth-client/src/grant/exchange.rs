@@ -17,9 +17,11 @@ use crate::Error;
 mod issued;
 mod judge;
 mod subject;
+mod transaction;
 
 pub use issued::{IdJag, IdJagRequest, JwtGrant, JwtGrantRequest};
 pub use subject::{ActorToken, SubjectToken};
+pub use transaction::{TransactionToken, TransactionTokenRequest};
 
 /// The grant type of token exchange (RFC 8693 §2.1).
 pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";

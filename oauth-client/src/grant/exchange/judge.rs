@@ -20,8 +20,8 @@ const ROUNDING: u64 = 5;
 
 /// An answer that is a JWT. Nothing of it is verified: the client asked the server itself.
 pub(super) struct Answer {
-    kind: Option<Kind>,
-    payload: Vec<u8>,
+    pub(super) kind: Option<Kind>,
+    pub(super) payload: Vec<u8>,
     claims: Claims,
 }
 

@@ -7,6 +7,7 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::InboundToken;
 use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::TokenRequest;
+use aims_oauth_wire::transaction::{CarriedTransaction, TRANSACTION_TOKEN};
 
 use super::judge::Answer;
 use super::{ACCESS_TOKEN, Secret};
@@ -17,6 +18,8 @@ const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 const SAML1: &str = "urn:ietf:params:oauth:token-type:saml1";
 const SAML2: &str = "urn:ietf:params:oauth:token-type:saml2";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+const SELF_SIGNED: &str = "urn:ietf:params:oauth:token-type:self_signed";
+const UNSIGNED_JSON: &str = "urn:ietf:params:oauth:token-type:unsigned_json";
 
 /// The token of the party in whose name the new token is requested. `Debug` shows its fingerprint.
 #[derive(Clone, Debug)]
@@ -35,6 +38,8 @@ enum Text {
     Own(Secret),
     /// One that a request brought. Only an exchange can present it.
     Inbound(Arc<InboundToken>),
+    /// A transaction token, of this program or of a request.
+    Transaction(CarriedTransaction),
 }
 
 /// The token of the party that acts for the subject, such as an access token or an identity token
@@ -97,6 +102,31 @@ impl SubjectToken {
         }
     }
 
+    /// Presents a transaction token, for its replacement or at the border of its trust domain.
+    #[must_use]
+    pub fn transaction(token: &CarriedTransaction) -> Self {
+        Self {
+            text: Text::Transaction(token.clone()),
+            kind: TRANSACTION_TOKEN.into(),
+            expires: None,
+            scopes: None,
+        }
+    }
+
+    /// Presents a JWT that this workload has signed itself, where a transaction begins without an
+    /// access token (draft-ietf-oauth-transaction-tokens §11.1). The service must list this client.
+    #[must_use]
+    pub fn self_signed(text: impl Into<Secret>) -> Self {
+        Self::other(SELF_SIGNED, text)
+    }
+
+    /// Presents a JSON object with `sub`, where a transaction begins without any token
+    /// (draft-ietf-oauth-transaction-tokens §11.1). The service must list this client.
+    #[must_use]
+    pub fn unsigned_json(text: impl Into<Secret>) -> Self {
+        Self::other(UNSIGNED_JSON, text)
+    }
+
     /// Presents an access token.
     #[must_use]
     pub fn access_token(text: impl Into<Secret>) -> Self {
@@ -142,7 +172,12 @@ impl SubjectToken {
         match &self.text {
             Text::Own(text) => text.fingerprint(),
             Text::Inbound(token) => token.fingerprint(),
+            Text::Transaction(token) => token.fingerprint(),
         }
+    }
+
+    pub(super) fn is_refresh_token(&self) -> bool {
+        &*self.kind == REFRESH_TOKEN
     }
 
     /// Reads the token, if it is a JWT.
@@ -152,6 +187,9 @@ impl SubjectToken {
             Text::Inbound(token) => {
                 let (typ, payload) = token.unverified_claims()?;
                 Answer::of(typ.as_deref(), payload)
+            }
+            Text::Transaction(token) => {
+                Answer::of(Some("txntoken+jwt"), token.unverified_claims()?)
             }
         }
     }
@@ -164,6 +202,9 @@ impl SubjectToken {
             }
             Text::Inbound(token) => {
                 request.subject_token(token)?;
+            }
+            Text::Transaction(token) => {
+                request.transaction_token(token)?;
             }
         }
         Ok(())
