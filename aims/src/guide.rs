@@ -10,6 +10,7 @@
 //! [Call a tool]: call_a_tool
 //! [Log a user in]: log_in
 //! [Act for a user]: act_for_user
+//! [Call on from a tool]: call_on
 //! [Call from CI]: from_ci
 //! [Serve many users]: many_users
 //! [Stream from an MCP server]: mcp
@@ -56,6 +57,7 @@ pages! {
     call_a_tool "call_a_tool.md"
     log_in "log_in.md"
     act_for_user "act_for_user.md"
+    call_on "call_on.md"
     from_ci "from_ci.md"
     many_users "many_users.md"
     mcp "mcp.md"

@@ -304,6 +304,16 @@ impl Principal {
     /// bound to one call of a tool is compared with the call by
     /// [`TxnToken::check_call`], or by the guard if an attribute of the call is its digest
     /// ([`Attributes::CALL_DIGEST`](crate::decision::Attributes::CALL_DIGEST)).
+    ///
+    /// To call another service of the domain in the same transaction, the token is passed on
+    /// unchanged; the access token of a request never is ([`inbound_token`](Self::inbound_token)):
+    ///
+    /// ```
+    /// # #[cfg(feature = "agent")]
+    /// fn onward(agent: &aims::Agent, who: &aims::Principal) -> Option<aims::Agent> {
+    ///     Some(agent.within(who.transaction()?.carried()))
+    /// }
+    /// ```
     #[must_use]
     pub fn transaction(&self) -> Option<&TxnToken> {
         self.0.transaction.as_ref()

@@ -14,6 +14,7 @@ use aims_wimse_wpt::Revision;
 use http::header::HeaderName;
 
 use super::access::{Authorization, Tokens};
+use super::onward::Domain;
 use super::{Agent, Error, Inner, Limits, RequestAuth, SignedResponses};
 use crate::trace::CurrentTrace;
 
@@ -43,6 +44,7 @@ pub struct AgentBuilder<T = ()> {
     revision: Revision,
     responses: Option<SignedResponses>,
     signed_fields: Vec<HeaderName>,
+    pub(super) domain: Option<Domain>,
     pub(super) tokens: Vec<Authorization>,
     call: Option<Arc<dyn Call>>,
     pub(super) fetch: Option<Arc<dyn Fetch>>,
@@ -84,6 +86,7 @@ impl Agent {
             revision: Revision::Draft02,
             responses: None,
             signed_fields: Vec::new(),
+            domain: None,
             tokens: Vec::new(),
             call: None,
             fetch: None,
@@ -299,6 +302,7 @@ impl<T> AgentBuilder<T> {
             revision: self.revision,
             responses: self.responses,
             signed_fields: self.signed_fields,
+            domain: self.domain,
             tokens: self.tokens,
             call: self.call,
             fetch: self.fetch,
@@ -331,20 +335,22 @@ impl AgentBuilder {
             Some(call) => call,
             None => Arc::new(Fetcher::builder().build()?),
         };
-        Ok(Agent(Arc::new(Inner {
+        let inner = Inner {
             source: self.source,
             lifetime: self.lifetime,
             method,
             revision: self.revision,
             responses: self.responses,
             signed_fields: self.signed_fields,
+            domain: self.domain,
             tokens: self.tokens,
             call,
             trace: self.trace,
             clock: self.clock,
             random: random::SYSTEM,
             limits: self.limits,
-        })))
+        };
+        Ok(Agent(Arc::new(inner), None))
     }
 }
 

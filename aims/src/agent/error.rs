@@ -56,6 +56,15 @@ pub enum Error {
     /// A URL, an issuer or a list of scopes cannot be parsed.
     #[error(transparent)]
     Name(#[from] aims_oauth_wire::Error),
+    /// A request within a transaction was for a URL or a domain that is not the agent's.
+    #[error(
+        "a request within a transaction was not sent: {reason}; name the domain and its services \
+         by `AgentBuilder::trust_domain`, and leave the domain only by an exchange at its border"
+    )]
+    OutsideDomain {
+        /// The finding.
+        reason: &'static str,
+    },
     /// The proof could not be made.
     #[error(transparent)]
     Proof(#[from] aims_wimse_wpt::Error),
@@ -125,6 +134,7 @@ impl Error {
         Self::ContentTooLong { .. } => TooLarge "agent.content_too_long",
         Self::ContentUnread => Configuration "agent.content_unread",
         Self::Header => Configuration "agent.header",
+        Self::OutsideDomain { .. } => Configuration "agent.outside_domain",
         Self::Sign(_) => Unavailable "agent.sign",
         Self::Target(_) => Configuration "agent.target",
         Self::TokenWithWpt => Configuration "agent.token_with_wpt",

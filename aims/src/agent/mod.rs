@@ -10,6 +10,7 @@ mod error;
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod layer;
 mod method;
+mod onward;
 mod prove;
 mod send;
 mod sign;
@@ -23,6 +24,7 @@ use access::Authorization;
 pub use aims_fetch::{Body, BoxError, Call, CallFuture};
 use aims_jose::random::SecureRandom;
 use aims_jose::time::Clock;
+use aims_oauth_wire::transaction::CarriedTransaction;
 use aims_wimse_cred::IdentitySource;
 use aims_wimse_wpt::Revision;
 pub use body::Answer;
@@ -30,6 +32,7 @@ pub use builder::AgentBuilder;
 pub use error::Error;
 use http::header::HeaderName;
 pub use method::RequestAuth;
+use onward::Domain;
 pub use prove::Content;
 pub use sign::{PendingResponse, SignedResponses};
 pub use tool::Tools;
@@ -48,6 +51,7 @@ use crate::trace::CurrentTrace;
 /// - [`layer`](Self::layer) does the same around any tower HTTP client.
 /// - [`prepare`](Self::prepare) adds the token and the proof for any other client.
 /// - [`prove`](Self::prove) and [`sign`](Self::sign) add the proof alone.
+/// - [`within`](Self::within) makes each of these send a transaction token, too.
 ///
 /// ```
 /// use aims::Agent;
@@ -65,7 +69,7 @@ use crate::trace::CurrentTrace;
 /// }
 /// ```
 #[derive(Clone, Debug)]
-pub struct Agent(Arc<Inner>);
+pub struct Agent(Arc<Inner>, Option<CarriedTransaction>);
 
 struct Inner {
     source: Arc<dyn IdentitySource>,
@@ -74,6 +78,7 @@ struct Inner {
     revision: Revision,
     responses: Option<SignedResponses>,
     signed_fields: Vec<HeaderName>,
+    domain: Option<Domain>,
     tokens: Vec<Authorization>,
     call: Arc<dyn Call>,
     trace: Option<Arc<dyn CurrentTrace>>,

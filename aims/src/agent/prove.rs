@@ -141,6 +141,7 @@ impl Agent {
     /// - `wpt.target`, `wpt.field_repeated` and other `wpt.…` if the request cannot be covered.
     /// - `agent.token_with_wpt`, and `agent.sign` if the key cannot sign.
     pub fn prove<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
+        self.carry_transaction(request)?;
         match self.0.method {
             RequestAuth::HttpSignature => self.sign_known(request),
             RequestAuth::Wpt => {
@@ -162,6 +163,7 @@ impl Agent {
         content: Content<'_>,
     ) -> Result<Option<PendingResponse>, Error> {
         self.check_content(content)?;
+        self.carry_transaction(request)?;
         match self.0.method {
             RequestAuth::HttpSignature => {
                 let digest = match content {

@@ -201,6 +201,7 @@ impl Agent {
     /// - `source.remote_signer` if its key signs asynchronously.
     /// - `sig.target` for a URI that is not absolute, and other `sig.…`.
     pub fn sign<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<PendingResponse, Error> {
+        self.carry_transaction(request)?;
         let content = request.body().as_ref();
         let digest = (!content.is_empty()).then(|| ContentDigest::of(content));
         let (ready, identity) = self.ready_to_sign(request, digest)?;
