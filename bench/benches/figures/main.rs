@@ -14,6 +14,7 @@ mod resource;
 mod shared;
 mod signatures;
 mod tokens;
+mod transactions;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -91,6 +92,7 @@ type Figures = fn(Effort) -> Result<Vec<Figure>, Box<dyn Error>>;
 /// The groups of figures, by the name that selects them.
 const GROUPS: &[(&str, Figures)] = &[
     ("tokens", tokens::figures),
+    ("transactions", transactions::figures),
     ("ed25519", signatures::ed25519),
     ("p256", signatures::p256),
     ("digests", digests::figures),

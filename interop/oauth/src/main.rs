@@ -9,6 +9,7 @@
 //! aims-interop-oauth mcp NODE SCRIPTS SERVER [CLIENT.PY]    # the official SDKs of MCP
 //! aims-interop-oauth browser NODE CONSENT.MJS AIMS CHROMIUM    # the consent page of the authority
 //! aims-interop-oauth minted CASES PROGRAM...    # tokens and proofs of other libraries
+//! aims-interop-oauth txn PROGRAM...    # clients of the project's token service
 //! ```
 //!
 //! The program ends with an error if a row is red.
@@ -26,6 +27,7 @@ mod peer;
 mod served;
 mod table;
 mod tool;
+mod txn;
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -53,6 +55,7 @@ async fn main() -> Result<(), Failure> {
             browser::run(node, script, aims, chromium).await
         }
         ["minted", cases, libraries @ ..] if !libraries.is_empty() => minted::run(cases, libraries),
+        ["txn", clients @ ..] if !clients.is_empty() => txn::run(clients).await,
         _ => Err("usage: see the first lines of main.rs".into()),
     }
 }
