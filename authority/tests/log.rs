@@ -12,6 +12,9 @@ mod common;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use aims_authority::{Client, ExchangeTable};
+use aims_jose::digest::Fingerprint;
+use aims_oauth_wire::delegate::ScopeTable;
 use common::endpoint::*;
 use common::*;
 use serde_json::json;
@@ -60,13 +63,72 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-/// Returns the log that is written meanwhile.
-fn logged(what: impl FnOnce()) -> String {
+/// Returns the lines that are logged meanwhile.
+fn all_logged(what: impl FnOnce()) -> Vec<String> {
     let lines = Lines::default();
     with_default(lines.clone(), what);
     let lines = lines.0.lock().unwrap();
+    lines.clone()
+}
+
+/// Returns the one line that is logged meanwhile.
+fn logged(what: impl FnOnce()) -> String {
+    let lines = all_logged(what);
     assert_eq!(lines.len(), 1, "{lines:?}");
     lines[0].clone()
+}
+
+/// DEL-15: the log says which token was made from which, by their hashes.
+#[test]
+fn an_exchange_names_both_tokens() {
+    const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+    let (client, gateway) = (es256(), es256());
+    let rows = ScopeTable::new([("call", "read")]).unwrap();
+    let authority = builder()
+        .exchange(Arc::new(ExchangeTable::new().allow(TOOLS, FILES, rows)))
+        .client(Client::with_keys("batch", key_set(&client)).allow(TOOLS, ["call"]))
+        .client(
+            Client::with_keys("gateway", key_set(&gateway))
+                .serves(TOOLS)
+                .allow(FILES, ["read"]),
+        )
+        .build(now())
+        .unwrap();
+    let granted = by_assertion(&authority, &assertion(&client, now()), &[], now()).unwrap();
+    let subject = granted["access_token"].as_str().unwrap();
+    let mut claims = assertion_claims(now());
+    (claims["iss"], claims["sub"]) = (json!("gateway"), json!("gateway"));
+    let assertion = sign("client-authentication+jwt", &claims, &gateway);
+    let parameters = [
+        (
+            "grant_type",
+            "urn:ietf:params:oauth:grant-type:token-exchange",
+        ),
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", &assertion),
+        ("subject_token", subject),
+        ("subject_token_type", ACCESS_TOKEN),
+        ("resource", FILES),
+    ];
+    let mut answer = None;
+    let lines = all_logged(|| answer = Some(ask(&authority, &[], &parameters, now()).unwrap()));
+    let answer = answer.unwrap();
+    let token = answer["access_token"].as_str().unwrap();
+    let line = lines
+        .iter()
+        .find(|it| it.contains("exchanged a token"))
+        .unwrap();
+    for named in [
+        format!("subject_token={} ", Fingerprint::of(subject.as_bytes())),
+        format!(" token={} ", Fingerprint::of(token.as_bytes())),
+        r#"client_id="gateway""#.to_owned(),
+        format!("from={TOOLS:?}"),
+    ] {
+        assert!(line.contains(&named), "{named}: {line}");
+    }
+    let all = lines.concat();
+    let mut parts = subject.split('.').chain(token.split('.'));
+    assert!(parts.all(|part| !all.contains(part)), "{all}");
 }
 
 /// T-141: the client gets `invalid_client` for every defect. The log has the cause, down to the
@@ -214,7 +276,7 @@ fn enrolments_and_renewals_are_logged() {
     assert!(!format!("{issued:?}{refused:?}").contains(secret.expose()));
 
     let (wit, key) = wit(&authority, "b", now());
-    let fingerprint = aims_jose::digest::Fingerprint::of(wit.as_bytes());
+    let fingerprint = Fingerprint::of(wit.as_bytes());
     let presented = format!("presented={fingerprint} ");
     let new = es256();
     let renew = |by: &aims_jose::key::SigningKey, new: &aims_jose::key::SigningKey| {

@@ -5,6 +5,7 @@ use core::fmt;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use aims_jose::digest::Fingerprint;
 use aims_oauth_wire::delegate::{Kind, ScopeTable};
 use aims_oauth_wire::names::ScopeSet;
 
@@ -126,17 +127,37 @@ impl GrantType for TokenExchange {
         server: &AuthorizationServer,
         request: &TokenRequest<'_>,
     ) -> Result<Granted, Error> {
-        let TokenRequest { client, form, now } = *request;
         let subject = Subject::of(server, request)?;
         let is_transaction = subject.kind == Kind::TransactionToken;
-        if form.get("requested_token_type") == Some(TXN_TOKEN) {
-            return if is_transaction {
-                transaction::replace(server, &subject, request)
-            } else {
-                transaction::issue(server, &subject, request)
-            };
-        }
-        if is_transaction && !client.client.flow.is_border {
+        let wants_transaction = request.form.get("requested_token_type") == Some(TXN_TOKEN);
+        let granted = match (is_transaction, wants_transaction) {
+            (false, true) => transaction::issue(server, &subject, request)?,
+            (true, true) => transaction::replace(server, &subject, request)?,
+            (_, false) => self.access_token(server, &subject, request)?,
+        };
+        let presented = request.form.get("subject_token").unwrap_or_default();
+        tracing::info!(
+            client_id = ?request.client.client_id,
+            from = ?subject.from,
+            txn = ?subject.transaction.as_ref().map(|it| &it.txn),
+            subject_token = %Fingerprint::of(presented.as_bytes()),
+            token = %Fingerprint::of(granted.token.expose().as_bytes()),
+            "exchanged a token"
+        );
+        Ok(granted)
+    }
+}
+
+impl TokenExchange {
+    /// Issues an access token for the subject token.
+    fn access_token(
+        &self,
+        server: &AuthorizationServer,
+        subject: &Subject,
+        request: &TokenRequest<'_>,
+    ) -> Result<Granted, Error> {
+        let TokenRequest { client, form, now } = *request;
+        if subject.kind == Kind::TransactionToken && !client.client.flow.is_border {
             return Err(Error::ClientGrant {
                 reason: "this client may not take transactions out of the trust domain",
             });
@@ -147,7 +168,7 @@ impl GrantType for TokenExchange {
         let policy = self.0.as_ref().ok_or(Error::Target)?;
         let table = policy.scopes(&subject.exchange(client, to));
         let table = table.ok_or(Error::Target)?;
-        let scope = scopes(&subject, &table, request)?;
+        let scope = scopes(subject, &table, request)?;
         if !scope.iter().all(|it| allowed.contains(it.as_str())) {
             return Err(Error::Scope);
         }
@@ -171,15 +192,6 @@ impl GrantType for TokenExchange {
             parent: Some(&parent),
         };
         let mut granted = Granted::access_token(server, client, &token, now)?;
-        if let Some(transaction) = &subject.transaction {
-            tracing::info!(
-                client_id = ?client.client_id,
-                txn = ?transaction.txn,
-                resource = ?to,
-                token = %aims_jose::digest::Fingerprint::of(granted.token.expose().as_bytes()),
-                "took a transaction out of the trust domain"
-            );
-        }
         let member = ("issued_token_type", ACCESS_TOKEN.into());
         granted.members.push(member);
         Ok(granted)
