@@ -97,6 +97,8 @@ pub enum Kind {
     /// A pushed authorization request of a client that proves nothing or described itself, by its
     /// hash.
     PublicPushedRequest,
+    /// The moment up to which everything of a subject was revoked, by the hash of the subject.
+    RevokedSubject,
     /// A token that was revoked before its expiry, by the hash of the token.
     RevokedToken,
     /// An identifier that the operator has withdrawn, by itself.
@@ -114,6 +116,7 @@ impl Kind {
         Self::Interaction,
         Self::PushedRequest,
         Self::PublicPushedRequest,
+        Self::RevokedSubject,
         Self::RevokedToken,
         Self::Withdrawn,
     ];
@@ -130,6 +133,7 @@ impl Kind {
             Self::Interaction => "interaction",
             Self::PushedRequest => "pushed_request",
             Self::PublicPushedRequest => "public_pushed_request",
+            Self::RevokedSubject => "revoked_subject",
             Self::RevokedToken => "revoked_token",
             Self::Withdrawn => "withdrawn",
         }

@@ -43,6 +43,9 @@ pub(crate) struct Grant {
     /// The key that every use of a refresh token must prove by DPoP: for clients that prove no key
     /// by their authentication (RFC 9449 §5).
     pub(crate) jkt: Option<Thumbprint>,
+    /// When it began. A grant of an older version has no date, and counts as the oldest.
+    #[serde(default)]
+    pub(crate) began: u64,
     /// The last second of the grant, however often it is refreshed.
     pub(crate) end: u64,
     pub(crate) refresh: Refresh,

@@ -4,10 +4,8 @@ use aims_jose::jws::SigningInput;
 use aims_jose::jwt::NumericDate;
 use aims_jose::key::Signer as _;
 use aims_jose::time::UnixTime;
-use aims_oauth_wire::delegate::MAX_ACTORS;
 use aims_oauth_wire::introspection::SIGNED;
 use aims_oauth_wire::media;
-use aims_wimse_id::WorkloadId;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde::Serialize;
@@ -98,7 +96,7 @@ impl AuthorizationServer {
         let claims = &token.claims;
         let serves = who.client.flow.serves.contains(&claims.aud);
         let parties = [claims.client_id.as_str(), claims.sub.as_str()];
-        if !serves || self.is_any_withdrawn(parties, claims.act.as_ref(), now)? {
+        if !serves || self.is_any_revoked(parties, claims.act.as_ref(), claims.iat, now)? {
             return Ok(inactive);
         }
         let members = serde_json::from_slice(&token.payload);
@@ -110,33 +108,6 @@ impl AuthorizationServer {
         members.insert("active".to_owned(), true.into());
         members.insert("token_type".to_owned(), token_type.into());
         Ok(Value::Object(members))
-    }
-
-    /// Returns whether one of these parties, or of the actors, is a workload of this server whose
-    /// identity was withdrawn.
-    pub(super) fn is_any_withdrawn(
-        &self,
-        parties: [&str; 2],
-        act: Option<&Value>,
-        now: UnixTime,
-    ) -> Result<bool, Error> {
-        let chain = core::iter::successors(act, |it| it.get("act"));
-        let actors = chain
-            .filter_map(|it| it.get("sub"))
-            .filter_map(Value::as_str);
-        for party in parties.into_iter().chain(actors.take(MAX_ACTORS)) {
-            if self.is_withdrawn(party, now)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn is_withdrawn(&self, client_id: &str, now: UnixTime) -> Result<bool, Error> {
-        match WorkloadId::parse(client_id) {
-            Ok(id) => self.identity.is_withdrawn_at(&id, now),
-            Err(_other_client) => Ok(false),
-        }
     }
 
     /// Signs an answer for one resource server (RFC 9701 §5).

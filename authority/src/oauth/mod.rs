@@ -17,6 +17,7 @@ mod redirect;
 pub(crate) mod registration;
 mod resource;
 pub(crate) mod revoke;
+mod revoked;
 mod store;
 mod user;
 

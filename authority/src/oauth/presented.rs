@@ -26,6 +26,7 @@ pub(crate) struct OwnClaims {
     pub(crate) sub: String,
     pub(crate) aud: String,
     pub(crate) client_id: String,
+    pub(crate) iat: u64,
     pub(crate) exp: u64,
     jti: String,
     #[serde(flatten)]
@@ -50,6 +51,7 @@ pub(crate) struct OwnTransaction {
     iss: String,
     pub(crate) sub: String,
     pub(crate) aud: String,
+    pub(crate) iat: u64,
     pub(crate) exp: u64,
     pub(crate) txn: String,
     /// The client that asked for the token.

@@ -18,12 +18,20 @@ use crate::oauth::{Login, NewToken, details};
 /// Lifetime of a code, in seconds.
 const LIFETIME: u64 = 60;
 
+/// The refusal of what was issued before its subject was revoked.
+const REVOKED: Error = Error::Grant {
+    reason: "its subject or its client was revoked or withdrawn",
+};
+
 /// The entry of a code.
 #[derive(Deserialize, Serialize)]
 struct Code {
     request: AuthorizationRequest,
     subject: String,
     login: Login,
+    /// When it was issued.
+    #[serde(default)]
+    issued: u64,
     /// Whether it was used. A used code stays for a time, so that its second use is noticed.
     used: bool,
 }
@@ -39,6 +47,7 @@ pub(crate) fn issue(
         request: allowed.request,
         subject: allowed.subject,
         login: allowed.login,
+        issued: now.as_secs(),
         used: false,
     };
     let until = add(now, Duration::from_secs(LIFETIME));
@@ -82,6 +91,10 @@ impl GrantType for AuthorizationCode {
             server.revoke_grant(&id, now)?;
             return Err(Error::CodeUsed);
         }
+        let parties = [client.client_id.as_str(), code.subject.as_str()];
+        if server.is_any_revoked(parties, None, code.issued, now)? {
+            return Err(REVOKED);
+        }
         let next = secret(server.random)?;
         let grant = Grant {
             client_id: client.client_id.clone(),
@@ -91,6 +104,7 @@ impl GrantType for AuthorizationCode {
             details: code.request.details.clone(),
             // A client that authenticates by a key is known by it (RFC 9449 §5).
             jkt: client.dpop.filter(|_| client.key.is_none()),
+            began: code.issued,
             end: add(now, server.refresh_longest).as_secs(),
             refresh: Refresh::new(&next),
         };
@@ -99,6 +113,7 @@ impl GrantType for AuthorizationCode {
             request: code.request.clone(),
             subject: code.subject.clone(),
             login: code.login.clone(),
+            issued: code.issued,
             used: true,
         };
         let until = add(now, server.lifetime.max(Duration::from_secs(LIFETIME)));
@@ -166,6 +181,10 @@ impl GrantType for RefreshTokens {
             }
             if grant.jkt.is_some_and(|it| client.dpop != Some(it)) {
                 return bad("the refresh token is bound to another DPoP key");
+            }
+            let parties = [grant.client_id.as_str(), grant.subject.as_str()];
+            if server.is_any_revoked(parties, None, grant.began, now)? {
+                return Err(REVOKED);
             }
             Ok(())
         };

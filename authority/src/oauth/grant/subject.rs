@@ -66,6 +66,7 @@ pub(super) struct Subject {
     caller: String,
     /// The resource or the trust domain that the token is for.
     pub(super) from: String,
+    issued: u64,
     exp: u64,
     pub(super) grant: Option<String>,
     pub(super) login: Option<Login>,
@@ -120,9 +121,9 @@ impl Subject {
             }
         };
         let parties = [subject.subject.as_str(), subject.caller.as_str()];
-        if server.is_any_withdrawn(parties, subject.act.as_ref(), now)? {
+        if server.is_any_revoked(parties, subject.act.as_ref(), subject.issued, now)? {
             return Err(Error::SubjectToken {
-                reason: "the identity of its subject, its client or an actor was withdrawn",
+                reason: "its subject, its client or an actor was revoked or withdrawn",
             });
         }
         Ok(subject)
@@ -152,6 +153,7 @@ impl Subject {
             subject: claims.sub,
             caller: claims.client_id,
             from: claims.aud,
+            issued: claims.iat,
             exp: claims.exp,
             login: Some(claims.login),
             details: claims.authorization_details,
@@ -174,6 +176,7 @@ impl Subject {
             subject: claims.sub.clone(),
             caller: claims.req_wl.clone(),
             from: claims.aud.clone(),
+            issued: claims.iat,
             exp: claims.exp,
             login: None,
             details: Vec::new(),
@@ -236,6 +239,8 @@ impl Subject {
             subject,
             caller: token.client_id().to_owned(),
             from: from.clone(),
+            // Without a date it may be as old as the revocation.
+            issued: token.issued_at().map_or(0, |it| it.as_secs()),
             exp: token.expires().as_secs(),
             grant: None,
             login: None,

@@ -1,0 +1,224 @@
+//! The operator revokes a subject: what was issued for it up to then ends.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+#[cfg(feature = "sqlite")]
+#[path = "common/folder.rs"]
+mod folder;
+
+use std::sync::Arc;
+
+use aims_authority::{
+    Authority, AuthorizationServer, Client, DevUser, Exchange, ExchangeTable, MemoryState, State,
+    Transaction, TransactionPolicy,
+};
+use aims_jose::key::SigningKey;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::delegate::ScopeTable;
+use common::browser::{code, parameters, public, redeem, refresh};
+use common::endpoint::{FORM, JWT_BEARER, ask, assertion_claims, form, refused};
+use common::{FILES, NOW, TOOLS, at, body, builder, es256, key_set, now, request, send, sign};
+use serde_json::{Map, Value, json};
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
+
+type Answer = Result<Value, (u16, String)>;
+
+#[derive(Debug)]
+struct Shop;
+
+impl TransactionPolicy for Shop {
+    fn decide(
+        &self,
+        _exchange: &Exchange<'_>,
+        _details: &Map<String, Value>,
+        _context: &Map<String, Value>,
+    ) -> Option<Transaction> {
+        Some(Transaction::new(
+            ScopeTable::new([("call", "order")]).unwrap(),
+        ))
+    }
+}
+
+struct World {
+    authority: Authority,
+    state: Arc<dyn State>,
+    gateway: SigningKey,
+}
+
+impl World {
+    fn new(user: &str, state: Arc<dyn State>) -> Self {
+        let gateway = es256();
+        let rows = ScopeTable::new([("call", "read")]).unwrap();
+        let border = ScopeTable::new([("order", "read")]).unwrap();
+        let table =
+            ExchangeTable::new()
+                .allow(TOOLS, FILES, rows)
+                .allow("example.org", FILES, border);
+        let authority = builder()
+            .users(Arc::new(DevUser::new(user)))
+            .state(state.clone())
+            .exchange(Arc::new(table))
+            .transactions(Arc::new(Shop))
+            .client(public())
+            .client(
+                Client::with_keys("gateway", key_set(&gateway))
+                    .serves(TOOLS)
+                    .serves(FILES)
+                    .border()
+                    .allow(FILES, ["read"]),
+            )
+            .build(now())
+            .unwrap();
+        Self {
+            authority,
+            state,
+            gateway,
+        }
+    }
+
+    fn revoke(&self, subject: &str, now: u64) {
+        AuthorizationServer::revoke_subject_in(self.state.as_ref(), subject, at(now)).unwrap();
+    }
+
+    /// Lets the user allow the client, and returns the tokens.
+    fn grant(&self, now: UnixTime) -> Value {
+        let code = code(&self.authority, &parameters(), now);
+        redeem(&self.authority, &code, &[], &[], now).unwrap()
+    }
+
+    fn as_gateway(&self, now: UnixTime) -> Vec<(&'static str, String)> {
+        let mut claims = assertion_claims(now);
+        (claims["iss"], claims["sub"]) = (json!("gateway"), json!("gateway"));
+        let assertion = sign("client-authentication+jwt", &claims, &self.gateway);
+        vec![
+            ("client_assertion_type", JWT_BEARER.to_owned()),
+            ("client_assertion", assertion),
+        ]
+    }
+
+    fn exchange(&self, token: &str, kinds: [&str; 2], target: &str, now: UnixTime) -> Answer {
+        let own = self.as_gateway(now);
+        let mut all: Vec<(&str, &str)> = own.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        all.extend([
+            ("grant_type", EXCHANGE),
+            ("subject_token", token),
+            ("subject_token_type", kinds[0]),
+            ("requested_token_type", kinds[1]),
+            ("audience", target),
+        ]);
+        ask(&self.authority, &[], &all, now)
+    }
+
+    fn is_active(&self, token: &str, now: UnixTime) -> bool {
+        let own = self.as_gateway(now);
+        let mut all: Vec<(&str, &str)> = own.iter().map(|(n, v)| (*n, v.as_str())).collect();
+        all.push(("token", token));
+        let request = request("POST", "/introspect", &[FORM], &form(&all));
+        body(&send(&self.authority, &request, now))["active"] == true
+    }
+}
+
+fn text<'a>(answer: &'a Value, name: &str) -> &'a str {
+    answer[name].as_str().unwrap()
+}
+
+/// DEL-12: in memory and in a file, each of what was issued ends, and nothing of others or later.
+#[test]
+fn everything_of_a_revoked_subject_ends() {
+    each_ends(Arc::new(MemoryState::new()));
+    #[cfg(feature = "sqlite")]
+    {
+        let folder = folder::Folder::new();
+        let state = aims_authority::SqliteState::open(folder.path("state.db")).unwrap();
+        each_ends(Arc::new(state));
+    }
+}
+
+fn each_ends(state: Arc<dyn State>) {
+    let world = World::new("alice", state);
+    let granted = world.grant(now());
+    let token = text(&granted, "access_token");
+    let (access, txn) = ([ACCESS_TOKEN; 2], [ACCESS_TOKEN, TXN_TOKEN]);
+    let out = [TXN_TOKEN, ACCESS_TOKEN];
+    let domain = "example.org";
+    let pending = code(&world.authority, &parameters(), now());
+    let onward = world.exchange(token, access, FILES, now()).unwrap();
+    let onward = text(&onward, "access_token");
+    let transaction = world.exchange(token, txn, domain, now()).unwrap();
+    let transaction = text(&transaction, "access_token");
+    let refreshed = |token: &str, now| refresh(&world.authority, token, &[], &[], now);
+    let all = |later: u64| {
+        let now = at(NOW + later);
+        [
+            world.is_active(token, now),
+            world.is_active(onward, now),
+            world.exchange(token, access, FILES, now).is_ok(),
+            world.exchange(token, txn, domain, now).is_ok(),
+            world.exchange(transaction, out, FILES, now).is_ok(),
+        ]
+    };
+    // A revocation of another subject, or of an earlier moment, changes nothing.
+    world.revoke("bob", NOW + 1);
+    world.revoke("alice", NOW - 1);
+    assert_eq!(all(1), [true; 5]);
+    world.revoke("alice", NOW + 2);
+    assert_eq!(all(2), [false; 5]);
+    let invalid = refused(400, "invalid_request");
+    assert_eq!(world.exchange(token, access, FILES, at(NOW + 2)), invalid);
+    let ended = refused(400, "invalid_grant");
+    assert_eq!(
+        refreshed(text(&granted, "refresh_token"), at(NOW + 2)),
+        ended
+    );
+    let redeemed = redeem(&world.authority, &pending, &[], &[], at(NOW + 2));
+    assert_eq!(redeemed, ended);
+    // An earlier moment takes nothing back.
+    world.revoke("alice", NOW);
+    assert_eq!(all(3), [false; 5]);
+    // The user signs in again.
+    let again = world.grant(at(NOW + 3));
+    assert!(world.is_active(text(&again, "access_token"), at(NOW + 3)));
+    assert!(refreshed(text(&again, "refresh_token"), at(NOW + 3)).is_ok());
+}
+
+/// A client and an actor are subjects, too.
+#[test]
+fn a_revoked_client_or_actor_ends_what_it_was_given() {
+    let world = World::new("alice", Arc::new(MemoryState::new()));
+    let granted = world.grant(now());
+    let token = text(&granted, "access_token");
+    let onward = world
+        .exchange(token, [ACCESS_TOKEN; 2], FILES, now())
+        .unwrap();
+    let onward = text(&onward, "access_token");
+    assert!(world.is_active(onward, at(NOW + 1)));
+    world.revoke("gateway", NOW + 1);
+    assert!(!world.is_active(onward, at(NOW + 1)));
+    assert!(world.is_active(token, at(NOW + 1)));
+    let later = world
+        .exchange(token, [ACCESS_TOKEN; 2], FILES, at(NOW + 2))
+        .unwrap();
+    let later = text(&later, "access_token");
+    assert!(world.is_active(later, at(NOW + 2)));
+    // The public client is the first actor of both.
+    world.revoke("cli", NOW + 2);
+    assert!(!world.is_active(token, at(NOW + 2)));
+    assert!(!world.is_active(later, at(NOW + 2)));
+    let answer = refresh(
+        &world.authority,
+        text(&granted, "refresh_token"),
+        &[],
+        &[],
+        at(NOW + 2),
+    );
+    assert_eq!(answer, refused(400, "invalid_grant"));
+}
