@@ -14,8 +14,8 @@ use aims_jose::{Algorithm, provider};
 use aims_oauth_wire::Error;
 use aims_oauth_wire::assertion::{AssertionRules, PresentedAssertion};
 use aims_oauth_wire::client_auth::{
-    AssertionAudience, Authenticate, ClientSecretBasic, JWT_SPIFFE, PrivateKeyJwt, SpiffeJwt,
-    SpiffeWit, WitCredential,
+    AssertionAudience, Authenticate, ClientSecretBasic, JWT_SPIFFE, PrivateKeyJwt, PublicClient,
+    SpiffeJwt, SpiffeWit, WitCredential,
 };
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::token::{Form, TokenRequest};
@@ -209,6 +209,27 @@ fn what_the_server_does_not_take() {
         let error = client.authenticate(&mut request, &server(), now());
         assert_eq!(error.unwrap_err().code(), "oauth.request", "{method}");
     }
+}
+
+/// Keycloak lists neither `none` nor a method for JWT-SVIDs, and takes both. A public client shows
+/// only its identifier, and an SVID is for this issuer alone.
+#[test]
+fn methods_that_no_server_lists() {
+    let methods = "token_endpoint_auth_methods_supported";
+    let server = server_with(methods, json!(["private_key_jwt"]));
+    let public = PublicClient::new("app".parse().unwrap());
+    let form = form(&public, &server);
+    assert_eq!(form.get("client_id"), Some("app"));
+    assert_eq!(form.get("client_assertion"), None);
+    assert_eq!(form.get("client_secret"), None);
+
+    let listed = svid(svid_claims());
+    assert_eq!(code(&listed, &server), "oauth.authenticate");
+    assert_eq!(code(&listed.accept_unlisted_method(), &server), "ok");
+    let mut claims = svid_claims();
+    claims["aud"] = json!(["https://other.example"]);
+    let elsewhere = svid(claims).accept_unlisted_method();
+    assert_eq!(code(&elsewhere, &server), "oauth.authenticate");
 }
 
 fn svid_claims() -> Value {

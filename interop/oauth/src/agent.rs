@@ -110,9 +110,11 @@ pub(crate) fn text(token: &Token) -> Result<String, Failure> {
 
 /// Returns `ok`, or the code of the refusal and the error of the server.
 pub(crate) fn outcome<T>(result: Result<T, Failure>) -> String {
-    let Err(error) = result else {
-        return "ok".to_owned();
-    };
+    result.map_or_else(|error| code(&*error), |_| "ok".to_owned())
+}
+
+/// Returns the code of an error, and the error of the server.
+pub(crate) fn code(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     let Some(error) = error.downcast_ref::<Error>() else {
         return error.to_string();
     };

@@ -11,19 +11,38 @@ use aims::jose::provider;
 use aims::keys::PublishedKeys;
 use aims::oauth_rs::{IssuerRules, JwtProfile};
 use aims::oauth_wire::client_auth::ClientSecretBasic;
-use aims::oauth_wire::names::Issuer;
+use aims::oauth_wire::metadata::ResourceMetadata;
+use aims::oauth_wire::names::{Issuer, Resource};
 use aims::{Guard, Requirements};
 use tokio::net::TcpListener;
 
-use crate::Failure;
 use crate::live::rows;
+use crate::ours::keycloak::Programs;
 use crate::served::{LastCode, router, serve};
 use crate::table::Table;
+use crate::{Failure, ours};
 
 const SECRET: &str = "a secret of thirty-two characters";
 
+/// The needs of the project's own client.
+#[derive(Clone, Copy)]
+pub(crate) struct Ours<'a> {
+    /// The port of this machine at which Keycloak asks a user's device.
+    pub(crate) port: &'a str,
+    pub(crate) aims: &'a str,
+    pub(crate) chromium: &'a str,
+    /// A folder for the file of tokens.
+    pub(crate) folder: &'a str,
+}
+
 /// Runs the suite with the server at this URL, which is starting.
-pub(crate) async fn run(node: &str, script: &str, base: &str) -> Result<(), Failure> {
+pub(crate) async fn run(
+    node: &str,
+    scripts: &str,
+    base: &str,
+    ours: Option<Ours<'_>>,
+) -> Result<(), Failure> {
+    let script = &format!("{scripts}/keycloak.mjs");
     let mut setup = Command::new(node);
     setup.arg(script).arg("setup").env("BASE", base);
     let done = tokio::task::spawn_blocking(move || setup.status()).await??;
@@ -52,9 +71,18 @@ pub(crate) async fn run(node: &str, script: &str, base: &str) -> Result<(), Fail
     // Other rules for the issuer need a store of their own.
     let keys_of_asked = published(&fetcher, &issuer).await?;
     let client = ClientSecretBasic::new("tool".parse()?, SECRET.into());
-    let asked = Introspector::builder(issuer.clone(), Arc::new(client), fetcher);
+    let to_ask = Arc::<Fetcher>::clone(&fetcher);
+    let asked = Introspector::builder(issuer.clone(), Arc::new(client), to_ask);
     let asked = OpaqueTokens::of(issuer.clone(), asked.build());
+    let keys_of_named = published(&fetcher, &issuer).await?;
+    // Its tokens name its URL (RFC 8707), and its metadata names the server.
+    let metadata = ResourceMetadata::new(Resource::loopback(&format!("{tool}/named"))?);
+    let metadata = metadata.with_authorization_server(issuer.clone());
+    let by_url = IssuerRules::new().profile(JwtProfile::keycloak("our-tool"));
     let guards = [
+        guard("named", &keys_of_named, by_url)
+            .metadata(metadata)
+            .build()?,
         guard("jwt", &keys, rules()).build()?,
         guard("dpop", &keys, rules())
             .dpop(Dpop::new().requiring_nonces())
@@ -69,6 +97,15 @@ pub(crate) async fn run(node: &str, script: &str, base: &str) -> Result<(), Fail
     client.env("BASE", base).env("TOOL", &tool);
     let mut table = Table::new("keycloak");
     rows(client, &mut table).await?;
+    if let Some(own) = ours {
+        let programs = Programs {
+            node,
+            clients: &format!("{scripts}/keycloak-clients.mjs"),
+            person: &format!("{scripts}/person.mjs"),
+            own,
+        };
+        ours::keycloak::run(&programs, base, &tool, &fetcher, &mut table).await?;
+    }
     table.end()
 }
 

@@ -5,9 +5,10 @@
 //! ```text
 //! aims-interop-oauth oauth NODE PROVIDER.MJS    # npm oidc-provider, and the project's client
 //! aims-interop-oauth live NODE PROVIDER.MJS CALLS.MJS FOLDER [HUSKARL]    # and other clients
-//! aims-interop-oauth keycloak NODE KEYCLOAK.MJS BASE    # Keycloak at this URL
+//! aims-interop-oauth keycloak NODE SCRIPTS BASE [PORT AIMS CHROMIUM FOLDER]    # Keycloak there
 //! aims-interop-oauth mcp NODE SCRIPTS SERVER [CLIENT.PY]    # the official SDKs of MCP
 //! aims-interop-oauth browser NODE CONSENT.MJS AIMS CHROMIUM    # the consent page of the authority
+//! aims-interop-oauth client NODE SCRIPTS SERVER AIMS CHROMIUM FOLDER    # the project's client
 //! aims-interop-oauth minted CASES PROGRAM...    # tokens and proofs of other libraries
 //! aims-interop-oauth txn PROGRAM...    # clients of the project's token service
 //! ```
@@ -23,6 +24,7 @@ mod keycloak;
 mod live;
 mod mcp;
 mod minted;
+mod ours;
 mod peer;
 mod served;
 mod table;
@@ -40,7 +42,25 @@ async fn main() -> Result<(), Failure> {
         ["live", node, script, calls, folder, huskarl @ ..] => {
             live::run(node, script, calls, folder, huskarl.first().copied()).await
         }
-        ["keycloak", node, script, base] => keycloak::run(node, script, base).await,
+        ["keycloak", node, scripts, base] => keycloak::run(node, scripts, base, None).await,
+        [
+            "keycloak",
+            node,
+            scripts,
+            base,
+            port,
+            aims,
+            chromium,
+            folder,
+        ] => {
+            let ours = keycloak::Ours {
+                port,
+                aims,
+                chromium,
+                folder,
+            };
+            keycloak::run(node, scripts, base, Some(ours)).await
+        }
         ["mcp", node, scripts, server, python @ ..] => {
             let python = python.first().copied();
             mcp::run(mcp::Programs {
@@ -53,6 +73,17 @@ async fn main() -> Result<(), Failure> {
         }
         ["browser", node, script, aims, chromium] => {
             browser::run(node, script, aims, chromium).await
+        }
+        ["client", node, scripts, server, aims, chromium, folder] => {
+            ours::provider::run(ours::provider::Programs {
+                node,
+                scripts,
+                server,
+                aims,
+                chromium,
+                folder,
+            })
+            .await
         }
         ["minted", cases, libraries @ ..] if !libraries.is_empty() => minted::run(cases, libraries),
         ["txn", clients @ ..] if !clients.is_empty() => txn::run(clients).await,

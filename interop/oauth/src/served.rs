@@ -46,14 +46,19 @@ impl Record for LastCode {
     }
 }
 
-/// Returns the routes of these guards: each path of a guard's URL leads to the same tool.
+/// Returns the routes of these guards: a guard's URL and each path in it lead to the
+/// same tool.
 pub(crate) fn router(guards: &[Guard], last: &LastCode) -> Result<Router, Failure> {
     let mut all = Router::new();
     for guard in guards {
         let url: http::Uri = guard.resource().parse()?;
         let paths = format!("{}/{{*rest}}", url.path());
-        let tool = Router::new().route(&paths, post(|| async { "called" }));
+        let called = || post(|| async { "called" });
+        let tool = Router::new()
+            .route(&paths, called())
+            .route(url.path(), called());
         all = all.merge(tool.layer(guard.layer()));
+        all = all.merge(guard.metadata_routes());
     }
     let stating = |last: axum::extract::State<LastCode>, request: Request, next: Next| async move {
         drop(last.take());

@@ -2,7 +2,7 @@
 
 use aims_jose::time::UnixTime;
 
-use super::{Authenticate, expect_method, expect_unauthenticated, name_in_body};
+use super::{Authenticate, expect_unauthenticated, name_in_body};
 use crate::Error;
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
@@ -11,6 +11,9 @@ use crate::token::TokenRequest;
 /// A public client, which has only an identifier. It proves nothing, so its grants need another
 /// protection: PKCE for codes (RFC 7636), and DPoP or rotation for refresh tokens (RFC 9700
 /// §2.2.2).
+///
+/// The server need not list `none` in its metadata: Keycloak does not, and has public clients. A
+/// request to a server that requires an authentication shows nothing but the identifier.
 ///
 /// ```
 /// use aims_oauth_wire::client_auth::PublicClient;
@@ -39,14 +42,13 @@ impl Authenticate for PublicClient {
     ///
     /// # Errors
     ///
-    /// `oauth.authenticate` if the server requires an authentication.
+    /// `oauth.request` if the request has an authentication, or names another client.
     fn authenticate(
         &self,
         request: &mut TokenRequest,
-        server: &ServerMetadata,
+        _server: &ServerMetadata,
         _now: UnixTime,
     ) -> Result<(), Error> {
-        expect_method(server, "none")?;
         expect_unauthenticated(request, &self.0)?;
         name_in_body(request, &self.0)
     }

@@ -52,6 +52,7 @@ pub struct SpiffeJwt {
     client: ClientId,
     source: Arc<JwtSource>,
     audience: AssertionAudience,
+    accepts_unlisted: bool,
 }
 
 impl SpiffeJwt {
@@ -68,7 +69,18 @@ impl SpiffeJwt {
             client,
             source: Arc::new(source),
             audience: AssertionAudience::issuer(),
+            accepts_unlisted: false,
         }
+    }
+
+    /// Authenticates also at a server whose metadata does not list `spiffe_jwt`. Keycloak takes
+    /// JWT-SVIDs and lists no method for them.
+    ///
+    /// A server that does not know the method gets an SVID that is good at its issuer alone.
+    #[must_use]
+    pub const fn accept_unlisted_method(mut self) -> Self {
+        self.accepts_unlisted = true;
+        self
     }
 
     /// Sets the audience, for example the token endpoint for a server that follows revision 01 of
@@ -99,7 +111,9 @@ impl Authenticate for SpiffeJwt {
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<(), Error> {
-        expect_method(server, "spiffe_jwt")?;
+        if !self.accepts_unlisted {
+            expect_method(server, "spiffe_jwt")?;
+        }
         expect_unauthenticated(request, &self.client)?;
         let audience = self.audience.text(server)?;
         let svid = (self.source)(audience, now).map_err(unavailable)?;
