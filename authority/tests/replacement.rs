@@ -454,11 +454,13 @@ fn a_revoked_transaction_is_not_replaced() {
     ];
     let by_agent = text(domain.exchange("", &attested, &replacing(&first), &[], now()));
     assert_eq!(actors(&claims(&by_agent)), [AGENT, "gateway", "cli"]);
-    assert!(domain.replace("s1", &by_agent, &[], now()).is_ok());
+    let deeper = text(domain.replace("s1", &by_agent, &[], now()));
+    assert!(domain.replace("s2", &deeper, &[], now()).is_ok());
     let agent = AGENT.parse().unwrap();
     assert!(domain.authority.identity().withdraw(&agent, now()));
     let invalid = refused(400, "invalid_request");
     assert_eq!(domain.replace("s1", &by_agent, &[], now()), invalid);
+    assert_eq!(domain.replace("s2", &deeper, &[], now()), invalid);
     // Others go on, until the grant ends.
     let order = domain.first(&[("scope", "order")]);
     assert!(domain.replace("s1", &order, &[], now()).is_ok());
