@@ -3,6 +3,8 @@
 //! A user approves one call, and a transaction token is for one call. Both name it by this digest,
 //! so a change of the arguments is detected.
 
+mod tool_call;
+
 use core::fmt;
 use core::str::FromStr;
 
@@ -11,6 +13,8 @@ use aims_jose::json::{self, canonical};
 use aims_jose::{Error, base64url};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
+
+pub use self::tool_call::ToolCall;
 
 /// The SHA-256 of the canonical form (RFC 8785) of `{"tool": …, "arguments": …}`.
 ///
@@ -64,6 +68,29 @@ impl CallDigest {
     pub fn of_json(call: &[u8]) -> Result<Self, Error> {
         let call: Call<'_> = json::from_object(call)?;
         Self::of(&call.tool, Some(call.arguments.get().as_bytes()))
+    }
+
+    /// Returns a short code of the digest, for a person who compares what two screens show: nine
+    /// characters such as `K7QW-42MZ`.
+    ///
+    /// It is the `binding_message` of a request for approval (OpenID CIBA Core 1.0 §7.1). It has 40
+    /// bits, so it tells requests apart and proves nothing: tools compare the whole digest.
+    #[must_use]
+    pub fn short_code(&self) -> String {
+        // Base32 without letters that look like digits.
+        const SYMBOLS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+        let first = self.0.iter().take(5);
+        let bits = first.fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte));
+        let mut code = String::with_capacity(9);
+        for place in 0..8_u32 {
+            if place == 4 {
+                code.push('-');
+            }
+            let index = (bits >> (35 - 5 * place)) & 31;
+            let symbol = usize::try_from(index).ok().and_then(|it| SYMBOLS.get(it));
+            code.push(symbol.map_or('0', |it| char::from(*it)));
+        }
+        code
     }
 
     /// Returns the 32 bytes of the digest.
@@ -164,6 +191,49 @@ mod tests {
         for arguments in ["[]", "null", "\"{}\"", "1"] {
             let json = format!(r#"{{"tool":"t","arguments":{arguments}}}"#);
             assert_eq!(code(&json), Err("jws.not_an_object"), "{json}");
+        }
+    }
+
+    /// The first 40 bits of `AAECAwQ…` are 00 01 02 03 04.
+    #[test]
+    fn the_short_code_is_the_first_40_bits() {
+        let bytes: [u8; 32] = core::array::from_fn(|it| u8::try_from(it).unwrap());
+        assert_eq!(CallDigest(bytes).short_code(), "000G-40R4");
+        assert_eq!(CallDigest([255; 32]).short_code(), "ZZZZ-ZZZZ");
+    }
+
+    #[test]
+    fn a_call_is_read_from_a_message_of_mcp() {
+        let read = |json: &str| {
+            let call = ToolCall::from_mcp(json.as_bytes());
+            call.map(|it| it.map(|it| it.digest().to_string()))
+                .map_err(|it| it.code())
+        };
+        let good = r#"{"method":"tools/call","params":{"name":"t","arguments":{"a":1}}}"#;
+        assert_eq!(read(good), Ok(Some(of("t", r#"{"a":1}"#).unwrap())));
+        let none = r#"{"method":"tools/call","params":{"name":"t","_meta":{"x":1}}}"#;
+        assert_eq!(read(none), Ok(Some(of("t", "{}").unwrap())));
+        for other in [r#"{"method":"tools/list"}"#, r#"{"result":{}}"#] {
+            assert_eq!(read(other), Ok(None), "{other}");
+        }
+        for (json, code) in [
+            (r#"[{"method":"tools/call"}]"#, "jws.not_an_object"),
+            (r#"{"method":"tools/call"}"#, "jws.json"),
+            (r#"{"method":"tools/call","params":{"name":1}}"#, "jws.json"),
+            (
+                r#"{"method":"tools/call","params":[]}"#,
+                "jws.not_an_object",
+            ),
+            (
+                r#"{"method":"tools/call","params":{"name":"t","arguments":[]}}"#,
+                "jws.not_an_object",
+            ),
+            (
+                r#"{"method":"tools/call","params":{"name":"t","name":"u"}}"#,
+                "jws.duplicate_member",
+            ),
+        ] {
+            assert_eq!(read(json), Err(code), "{json}");
         }
     }
 

@@ -5,6 +5,7 @@
 use aims_oauth_wire::authorization_details::{
     AuthorizationDetails, DetailType, MAX_ENTRIES, ToolDetail,
 };
+use aims_oauth_wire::call::ToolCall;
 use aims_oauth_wire::delegate::{Kind, Rights, Verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -235,5 +236,68 @@ proptest! {
         if let Ok(read) = AuthorizationDetails::parse(&text) {
             prop_assert_eq!(AuthorizationDetails::parse(&read.to_json()).unwrap(), read);
         }
+    }
+}
+
+fn call() -> ToolCall {
+    ToolCall::new("transfer", Some(br#"{"to":"bob","amount":10}"#)).unwrap()
+}
+
+#[test]
+fn an_entry_for_one_call_is_written_and_read() {
+    let entry = ToolDetail::for_call(&call()).locations([TOOL]);
+    let read = ToolDetail::parse(&entry.to_json()).unwrap();
+    assert_eq!(read, entry);
+    assert_eq!(read.call().unwrap(), Some(call()));
+    // It permits nothing else of the tool, and no other entry permits the call.
+    let any = ToolDetail::new().actions(["transfer"]);
+    assert!(!entry.permits(&any, TOOL) && !any.permits(&ToolDetail::for_call(&call()), TOOL));
+    assert!(!any.is_for_call());
+    assert_eq!(any.call().unwrap(), None);
+    let details = call().details(TOOL);
+    assert_eq!(details.of::<ToolDetail>(TOOL).collect::<Vec<_>>(), [entry]);
+    assert_eq!(details.of::<ToolDetail>("https://other.example").count(), 0);
+}
+
+/// Each entry differs in one member from a good one.
+#[test]
+fn an_entry_for_one_call_is_whole_and_of_one_call() {
+    let digest = call().digest().to_string();
+    let good = json!({
+        "type": "aims_tool", "actions": ["transfer"], "tool": "transfer",
+        "arguments": {"to": "bob", "amount": 10.0}, "call_digest": digest,
+    });
+    let read = |entry: &Value| ToolDetail::parse(&entry.to_string()).unwrap();
+    assert_eq!(read(&good).call().unwrap(), Some(call()));
+    let other = ToolCall::new("transfer", Some(b"{}")).unwrap();
+    for (member, value) in [
+        ("tool", None),
+        ("arguments", None),
+        ("call_digest", None),
+        ("tool", Some(json!("Transfer"))),
+        ("tool", Some(json!(1))),
+        ("arguments", Some(json!({"to": "bob", "amount": 11}))),
+        ("arguments", Some(json!({"to": "eve", "amount": 10}))),
+        (
+            "arguments",
+            Some(json!({"to": "bob", "amount": 10, "x": null})),
+        ),
+        ("arguments", Some(json!([]))),
+        ("call_digest", Some(json!(other.digest().to_string()))),
+        ("call_digest", Some(json!("x"))),
+        ("actions", Some(json!(["list"]))),
+        ("actions", Some(json!(["transfer", "list"]))),
+        ("actions", Some(json!([]))),
+    ] {
+        let mut entry = good.clone();
+        let members = entry.as_object_mut().unwrap();
+        members.remove(member);
+        if let Some(value) = &value {
+            members.insert(member.to_owned(), value.clone());
+        }
+        let found = read(&entry);
+        assert!(found.is_for_call(), "{entry}");
+        let error = found.call().unwrap_err();
+        assert_eq!(error.code(), "oauth.authorization_details", "{entry}");
     }
 }

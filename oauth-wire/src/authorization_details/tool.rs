@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::DetailType;
+use crate::Error;
+use crate::call::{CallDigest, ToolCall};
 use crate::delegate::{Entry, TOOL, Verdict};
 use crate::names::root_slash_variant;
 
@@ -11,6 +16,8 @@ use crate::names::root_slash_variant;
 ///
 /// Another entry is narrower if each of its sets is a subset. A set on one side alone cannot be
 /// compared, and neither can other members that differ.
+///
+/// An entry with `tool`, `arguments` and `call_digest` is for [one call](Self::call).
 ///
 /// ```
 /// use aims_oauth_wire::authorization_details::{DetailType, ToolDetail};
@@ -44,6 +51,70 @@ impl ToolDetail {
             rest: format!(r#"{{"type":"{TOOL}"}}"#).into(),
             call: None,
         })
+    }
+
+    /// Creates an entry for one call: with the members `actions`, `tool`, `arguments` and
+    /// `call_digest`.
+    #[must_use]
+    pub fn for_call(call: &ToolCall) -> Self {
+        let text = |text: &str| serde_json::Value::from(text);
+        let (arguments, digest) = (call.arguments(), call.digest());
+        // The members are in canonical order.
+        let rest = format!(
+            "{{\"arguments\":{arguments},\"call_digest\":\"{digest}\",\"tool\":{},\"type\":\"{TOOL}\"}}",
+            text(call.tool())
+        );
+        let mut entry = Self::new();
+        entry.0.rest = rest.into();
+        entry.0.call = Some(format!("\"{digest}\"").into());
+        entry.actions([call.tool()])
+    }
+
+    /// Returns whether the entry is for one call: it has a `call_digest`, a `tool` or `arguments`.
+    #[must_use]
+    pub fn is_for_call(&self) -> bool {
+        let members = self.one_call();
+        members.is_none_or(|it| {
+            it.tool.is_some() || it.arguments.is_some() || it.call_digest.is_some()
+        })
+    }
+
+    /// Returns the call that the entry is for, or `None` if it is not for one call.
+    ///
+    /// The digest is computed from `tool` and `arguments`, which are what a person saw, and must be
+    /// the `call_digest` of the entry.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.authorization_details` if one of the three members is missing, if the digest is that
+    /// of another call, or if `actions` has another action than the tool.
+    pub fn call(&self) -> Result<Option<ToolCall>, Error> {
+        if !self.is_for_call() {
+            return Ok(None);
+        }
+        let bad = |reason| Error::AuthorizationDetails { reason };
+        let half = "an entry for one call lacks `tool`, `arguments` or `call_digest`";
+        let members = self.one_call().ok_or_else(|| bad(half))?;
+        let (Some(tool), Some(arguments), Some(digest)) =
+            (members.tool, members.arguments, members.call_digest)
+        else {
+            return Err(bad(half));
+        };
+        let call = ToolCall::new(&tool, Some(arguments.get().as_bytes()));
+        let call = call.or(Err(bad("`arguments` of an entry have no canonical form")))?;
+        if digest.parse::<CallDigest>().ok().as_ref() != Some(call.digest()) {
+            return Err(bad("`call_digest` of an entry is that of another call"));
+        }
+        let is_only = |it: &BTreeSet<Box<str>>| it.len() == 1 && it.contains(&*tool);
+        if self.get(ACTIONS).is_some_and(|it| !is_only(it)) {
+            return Err(bad("`actions` of an entry for one call has another action"));
+        }
+        Ok(Some(call))
+    }
+
+    /// Returns the members that name one call, or `None` if they have another form.
+    fn one_call(&self) -> Option<OneCall<'_>> {
+        serde_json::from_str(&self.0.rest).ok()
     }
 
     /// Sets `locations`: the URLs of the resources.
@@ -83,6 +154,15 @@ impl ToolDetail {
     pub fn get(&self, member: &str) -> Option<&BTreeSet<Box<str>>> {
         self.0.set(member)
     }
+}
+
+/// The members of an entry for one call.
+#[derive(Deserialize)]
+struct OneCall<'a> {
+    tool: Option<String>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+    call_digest: Option<String>,
 }
 
 impl DetailType for ToolDetail {
