@@ -19,10 +19,11 @@ use aims_wimse_id::TrustDomain;
 
 use crate::authority::Inner;
 use crate::base::Base;
-use crate::endpoint::{ENDPOINTS, grant_types, user_grant_types};
+use crate::endpoint::{ENDPOINTS, backchannel_grant_types, grant_types, user_grant_types};
 use crate::identity::{Challenges, IdentityServer, Ledger, Origins, Rings};
 use crate::keys::KeyRing;
 use crate::limit::Meter;
+use crate::oauth::backchannel::BackchannelService;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes, TokenExchange};
 use crate::oauth::{
@@ -30,8 +31,9 @@ use crate::oauth::{
     TransactionService,
 };
 use crate::{
-    AuthenticateUser, Authority, Client, DetailsType, Enrolment, Error, ExchangePolicy, Limits,
-    MapSubject, MemoryState, Purpose, Rate, Resource, SelfDescribed, State, TransactionPolicy,
+    AuthenticateUser, Authority, Client, DetailsType, Enrolment, Error, ExchangePolicy,
+    FindApprover, Limits, MapSubject, MemoryState, Purpose, Rate, Resource, SelfDescribed, State,
+    TransactionPolicy,
 };
 
 /// Rate of pushed requests of public clients from one source. A source can so hold 1,200 of the
@@ -102,6 +104,8 @@ pub struct Builder {
     exchange: Option<Arc<dyn ExchangePolicy>>,
     transactions: Option<Arc<dyn TransactionPolicy>>,
     subject_issuers: Option<SubjectIssuers>,
+    approvers: Option<Arc<dyn FindApprover>>,
+    pings: Option<Arc<dyn Fetch>>,
     registration: Option<SelfDescribed>,
     documents: Option<ClientDocuments>,
     refresh_pause: Duration,
@@ -140,6 +144,8 @@ impl Builder {
             exchange: None,
             transactions: None,
             subject_issuers: None,
+            approvers: None,
+            pings: None,
             registration: None,
             documents: None,
             refresh_pause: Duration::from_secs(7 * 24 * 3_600),
@@ -334,6 +340,28 @@ impl Builder {
         self
     }
 
+    /// Lets clients ask users for approval on the users' own devices (OpenID CIBA Core 1.0): those
+    /// that [poll](Client::backchannel_poll) and those that get a
+    /// [ping](Client::backchannel_ping). Off by default. It needs [`users`](Self::users) as well.
+    ///
+    /// Each user decides at `/approvals`, which shows the requests that wait for this user.
+    pub fn backchannel(mut self, approvers: Arc<dyn FindApprover>) -> Self {
+        self.approvers = Some(approvers);
+        self
+    }
+
+    /// Sets the client that sends pings (OpenID CIBA Core 1.0 §10.2) for [`router`]. It must not
+    /// follow redirects. A `Fetcher` of `aims-fetch` does not.
+    ///
+    /// Without it, the program sends what [`Authority::take_ping`](crate::Authority::take_ping)
+    /// returns. A client that gets no ping polls.
+    ///
+    /// [`router`]: crate::Authority::router
+    pub fn backchannel_pings(mut self, fetch: Arc<dyn Fetch>) -> Self {
+        self.pings = Some(fetch);
+        self
+    }
+
     /// Sets how long a refresh token may stay unused, and how long a grant may be refreshed.
     /// Defaults to 7 and 30 days.
     pub const fn refresh_tokens(mut self, pause: Duration, longest: Duration) -> Self {
@@ -408,6 +436,9 @@ impl Builder {
         };
         if self.users.is_some() {
             self.grants.extend(user_grant_types());
+            if self.approvers.is_some() {
+                self.grants.extend(backchannel_grant_types());
+            }
         }
         let has_exchange = self.exchange.is_some();
         if has_exchange || transactions.is_some() {
@@ -482,6 +513,12 @@ impl Builder {
             acr_values: self.acr_values,
             details: self.details,
             transactions,
+            backchannel: match self.approvers {
+                Some(approvers) => {
+                    Some(BackchannelService::new(approvers, self.pings, self.random)?)
+                }
+                None => None,
+            },
             pushes: Meter::new(PUSHES),
             shows: Meter::new(SHOWS),
             subject_issuers: self.subject_issuers,

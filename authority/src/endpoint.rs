@@ -11,7 +11,7 @@ use core::net::IpAddr;
 use aims_jose::time::UnixTime;
 use http::{Method, Request, Response};
 
-pub(crate) use self::table::{ENDPOINTS, grant_types, user_grant_types};
+pub(crate) use self::table::{ENDPOINTS, backchannel_grant_types, grant_types, user_grant_types};
 use crate::authority::Inner;
 use crate::base::Base;
 use crate::oauth::AuthorizationServer;
@@ -94,6 +94,8 @@ pub(crate) enum Part {
     Revocation,
     /// Users, by [`AuthenticateUser`](crate::AuthenticateUser).
     Users,
+    /// Requests for the approval of users on their own devices (OpenID CIBA Core 1.0).
+    Backchannel,
     /// Dynamic registration (RFC 7591).
     Registration,
 }
@@ -108,6 +110,7 @@ impl Part {
                 Self::Users.is_served(server) || Self::Introspection.is_served(server)
             }
             Self::Users => server.users.is_some(),
+            Self::Backchannel => server.users.is_some() && server.backchannel.is_some(),
             Self::Registration => server.users.is_some() && server.registration.is_some(),
         }
     }

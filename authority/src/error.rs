@@ -290,6 +290,23 @@ pub enum Error {
     /// (`invalid_grant`).
     #[error("the refresh token was used a moment ago; use its successor")]
     RefreshAgain,
+    /// A request for the approval of a user is refused (OpenID CIBA Core 1.0 §13).
+    #[error("the request for an approval is refused: {reason}")]
+    Backchannel {
+        /// `error` of the response, such as `unknown_user_id`.
+        answer: &'static str,
+        /// The defect.
+        reason: &'static str,
+    },
+    /// The user has not decided yet (OpenID CIBA Core 1.0 §11).
+    #[error("the user has not decided yet")]
+    Pending {
+        /// `error` of the response: `authorization_pending` or `slow_down`.
+        answer: &'static str,
+    },
+    /// The user has not decided in time (`expired_token`, OpenID CIBA Core 1.0 §11).
+    #[error("the user has not decided in time")]
+    ApprovalExpired,
     /// The subject token of an exchange is not valid, or not of this server (`invalid_request`, RFC
     /// 8693 §2.2.2).
     #[error("the subject token is refused: {reason}")]
@@ -416,6 +433,9 @@ impl Error {
         Self::CodeUsed => Replayed "as.code_used",
         Self::RefreshUsed => Replayed "as.refresh_used",
         Self::RefreshAgain => Replayed "as.refresh_again",
+        Self::Backchannel { .. } => Forbidden "as.backchannel",
+        Self::Pending { .. } => Unavailable "as.pending",
+        Self::ApprovalExpired => Expired "as.approval_expired",
         Self::SubjectToken { .. } => Untrusted "as.subject_token",
         Self::Amplification(_) => Forbidden "as.amplification",
         Self::Registration { .. } => Forbidden "as.registration",
@@ -492,7 +512,11 @@ impl Error {
             },
             Self::Denied => "access_denied",
             Self::Details { .. } => "invalid_authorization_details",
-            Self::Login { answer, .. } | Self::Registration { answer, .. } => answer,
+            Self::ApprovalExpired => "expired_token",
+            Self::Backchannel { answer, .. }
+            | Self::Login { answer, .. }
+            | Self::Pending { answer }
+            | Self::Registration { answer, .. } => answer,
             Self::RequestUri => "invalid_request_uri",
             Self::ResponseType => "unsupported_response_type",
             Self::Target => "invalid_target",

@@ -30,9 +30,10 @@ pub use crate::identity::{Challenge, Credential, Enrolment, IdentityServer, Pres
 pub use crate::keys::Purpose;
 pub use crate::limit::{Limits, Rate};
 pub use crate::oauth::{
-    AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Exchange, ExchangePolicy,
-    ExchangeTable, MapSubject, Replacement, ReplacementRequest, Resource, SelfDescribed,
-    ToolDetails, Transaction, TransactionPolicy, User, UserAnswer, UserRequest,
+    Approver, AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Exchange,
+    ExchangePolicy, ExchangeTable, FindApprover, MapSubject, Replacement, ReplacementRequest,
+    Resource, SelfDescribed, ToolDetails, Transaction, TransactionPolicy, User, UserAnswer,
+    UserRequest,
 };
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]

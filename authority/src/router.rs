@@ -74,7 +74,8 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
         Ok(body) => {
             let request = Request::from_parts(parts, body);
             authority.learn_client(&request, source, clock.now()).await;
-            let response = run(authority, endpoint, request, source, clock.now()).await;
+            let response = run(authority.clone(), endpoint, request, source, clock.now()).await;
+            authority.send_pings();
             match response.status() {
                 StatusCode::TOO_MANY_REQUESTS => last(response),
                 _ => response.map(Body::from),

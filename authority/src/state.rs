@@ -77,6 +77,9 @@ pub trait State: fmt::Debug + Send + Sync {
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Kind {
+    /// A request for the approval of a user (OpenID CIBA Core 1.0), by the hash of its
+    /// `auth_req_id`. It stays for some minutes after its end.
+    Approval,
     /// An issued opaque access token, by the hash of the token.
     AccessToken,
     /// A dynamically registered client (RFC 7591), by its `client_id`.
@@ -90,6 +93,8 @@ pub enum Kind {
     /// A client and the user's consent, with the state of its refresh token, by its id. A
     /// revoked grant stays, as revoked, until its access tokens have expired.
     Grant,
+    /// The requests that wait for one user, by the hash of the user's `sub`.
+    Inbox,
     /// An authorization request that waits for the user's consent, by its hash.
     Interaction,
     /// A pushed authorization request (RFC 9126) of a client that has authenticated, by its hash.
@@ -109,10 +114,12 @@ impl Kind {
     /// All kinds.
     pub const ALL: &'static [Self] = &[
         Self::AccessToken,
+        Self::Approval,
         Self::Client,
         Self::ClientDocument,
         Self::Code,
         Self::Grant,
+        Self::Inbox,
         Self::Interaction,
         Self::PushedRequest,
         Self::PublicPushedRequest,
@@ -126,10 +133,12 @@ impl Kind {
     pub const fn name(self) -> &'static str {
         match self {
             Self::AccessToken => "access_token",
+            Self::Approval => "approval",
             Self::Client => "client",
             Self::ClientDocument => "client_document",
             Self::Code => "code",
             Self::Grant => "grant",
+            Self::Inbox => "inbox",
             Self::Interaction => "interaction",
             Self::PushedRequest => "pushed_request",
             Self::PublicPushedRequest => "public_pushed_request",

@@ -526,6 +526,16 @@ fn a_dev_user_gives_a_public_client_a_token() {
         "response_type=code&client_id=cli&redirect_uri=http%3A%2F%2F127.0.0.1%3A9%2Fcallback\
          &code_challenge={challenge}&code_challenge_method=S256"
     );
+    // What waits for the user's approval.
+    assert!(served.said("approvals").ends_with("/approvals"));
+    let inbox = exchange("GET /approvals HTTP/1.1\r\n".to_owned(), "");
+    assert!(
+        inbox.contains("Nothing waits for you") && inbox.contains("alice"),
+        "{inbox}"
+    );
+    let metadata = "GET /.well-known/oauth-authorization-server HTTP/1.1\r\n";
+    let metadata = exchange(metadata.to_owned(), "");
+    assert!(metadata.contains("backchannel_authentication_endpoint"));
     let page = exchange(format!("GET /authorize?{query} HTTP/1.1\r\n"), "");
     assert!(
         page.contains("alice") && page.contains("frame-ancestors 'none'"),

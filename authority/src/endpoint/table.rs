@@ -7,8 +7,8 @@
 use super::{Endpoint, Methods, Part, Place, RefusalForm};
 use crate::identity::endpoint as identity;
 use crate::oauth::endpoint as oauth;
-use crate::oauth::grant::{AuthorizationCode, ClientCredentials, GrantType, RefreshTokens};
-use crate::oauth::{authorize, introspect, registration, revoke};
+use crate::oauth::grant::{AuthorizationCode, Ciba, ClientCredentials, GrantType, RefreshTokens};
+use crate::oauth::{authorize, backchannel, introspect, registration, revoke};
 
 /// All endpoints of the authority.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
@@ -96,6 +96,33 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         handler: authorize::push,
     },
     Endpoint {
+        place: Place::Beneath(backchannel::AUTHENTICATE),
+        methods: Methods::Post,
+        refusal: RefusalForm::Oauth,
+        part: Part::Backchannel,
+        metadata: Some("backchannel_authentication_endpoint"),
+        takes_bootstrap_token: false,
+        handler: backchannel::authenticate,
+    },
+    Endpoint {
+        place: Place::Beneath(backchannel::INBOX),
+        methods: Methods::Get,
+        refusal: RefusalForm::Page,
+        part: Part::Backchannel,
+        metadata: None,
+        takes_bootstrap_token: false,
+        handler: backchannel::inbox,
+    },
+    Endpoint {
+        place: Place::Beneath(backchannel::DECISION),
+        methods: Methods::Post,
+        refusal: RefusalForm::Page,
+        part: Part::Backchannel,
+        metadata: None,
+        takes_bootstrap_token: false,
+        handler: backchannel::decide,
+    },
+    Endpoint {
         place: Place::Beneath("/register"),
         methods: Methods::Post,
         refusal: RefusalForm::Oauth,
@@ -165,4 +192,9 @@ pub(crate) fn grant_types() -> Vec<Box<dyn GrantType>> {
 /// Returns the grants for users.
 pub(crate) fn user_grant_types() -> [Box<dyn GrantType>; 2] {
     [Box::new(AuthorizationCode), Box::new(RefreshTokens)]
+}
+
+/// Returns the grant for what a user approved on another device.
+pub(crate) fn backchannel_grant_types() -> [Box<dyn GrantType>; 1] {
+    [Box::new(Ciba)]
 }

@@ -21,6 +21,7 @@ fn authority(base: &str) -> Authority {
     Authority::builder(base, AWS_LC)
         .trust_domain("example.org")
         .users(Arc::new(DevUser::new("alice")))
+        .backchannel(Arc::new(DevUser::new("alice")))
         .dynamic_registration(SelfDescribed::new())
         .resource(Resource::new("https://tools.example"))
         .client(tools.serves("https://tools.example"))
@@ -138,11 +139,12 @@ fn the_metadata_has_the_endpoints_of_the_table() {
                 assert!(endpoint.metadata.is_none());
                 continue;
             };
-            // The identity server, well-known documents and the form of the consent page have no
-            // member in RFC 8414.
+            // The identity server, well-known documents, the form of the consent page and the inbox
+            // of users have no member in RFC 8414.
             let is_listed = !path.starts_with("/identity/")
                 && !path.starts_with("/.well-known/")
-                && path != oauth::authorize::CONSENT;
+                && path != oauth::authorize::CONSENT
+                && !path.starts_with(oauth::backchannel::INBOX);
             assert_eq!(endpoint.metadata.is_some(), is_listed, "{path}");
             if let Some(member) = endpoint.metadata {
                 named += 1;

@@ -1,9 +1,9 @@
 //! The authorization endpoint (RFC 6749 §3.1), pushed requests (RFC 9126), and the user's consent.
 
-mod page;
+pub(super) mod page;
 mod pushed;
 mod request;
-mod session;
+pub(super) mod session;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -194,7 +194,7 @@ impl AuthorizationServer {
     }
 
     /// Asks the application for the user of a request, and judges the sign-in.
-    fn user(&self, question: &UserRequest<'_>) -> Result<UserAnswer, Error> {
+    pub(super) fn user(&self, question: &UserRequest<'_>) -> Result<UserAnswer, Error> {
         let users = self.users.as_ref().ok_or(Error::Path)?;
         let answer = users.authenticate(question).map_err(Error::Unavailable)?;
         if let UserAnswer::User(user) = &answer {
@@ -344,7 +344,7 @@ impl AuthorizationServer {
     ///
     /// The page forbids referrers, so browsers send `Origin: null` with its own form. That of
     /// another site is refused where it is named.
-    fn check_origin(&self, headers: &HeaderMap) -> Result<(), Error> {
+    pub(super) fn check_origin(&self, headers: &HeaderMap) -> Result<(), Error> {
         let repeated = || Error::Consent {
             reason: "a header field of the browser is repeated",
         };

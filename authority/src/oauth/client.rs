@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use aims_error::shown;
 
+use super::backchannel::Backchannel;
 use super::redirect::RedirectUri;
 use super::resource::{Client, ClientMatcher};
 use crate::Error;
@@ -30,6 +31,8 @@ pub(crate) struct CodeFlow {
     pub(crate) replaces_transactions: bool,
     /// Whether the client may exchange transaction tokens for access tokens.
     pub(crate) is_border: bool,
+    /// How the client asks users on their own devices, if it may.
+    pub(crate) backchannel: Option<Backchannel>,
 }
 
 impl Client {
@@ -162,6 +165,10 @@ impl Client {
                 &self.shown(),
                 "is public and has no redirect URI, expected at least one",
             ));
+        }
+        if let Some(backchannel) = &self.flow.backchannel {
+            let found = backchannel.check(&self.by);
+            found.map_err(|reason| bad(&self.shown(), reason))?;
         }
         for uri in uris {
             RedirectUri::parse(uri).map_err(|reason| bad(uri, reason))?;

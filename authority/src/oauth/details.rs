@@ -1,8 +1,11 @@
 //! `authorization_details` (RFC 9396): their types, and a request for a part of them.
 
 use core::fmt;
+use core::time::Duration;
 
-use aims_oauth_wire::authorization_details::AuthorizationDetails;
+use aims_jose::json;
+use aims_oauth_wire::authorization_details::{AuthorizationDetails, DetailType as _, ToolDetail};
+use aims_oauth_wire::call::ToolCall;
 use aims_oauth_wire::delegate::{Kind, Rights, delegate};
 use aims_oauth_wire::token::Form;
 use serde_json::{Map, Value, json};
@@ -13,6 +16,8 @@ use crate::Error;
 
 /// Maximum length of the parameter in bytes.
 const LONGEST: usize = 16 * 1_024;
+/// Maximum lifetime of a token for one call.
+const ONE_CALL: Duration = Duration::from_secs(120);
 
 /// One type of `authorization_details` (RFC 9396 §2.1), defined by the application.
 ///
@@ -56,6 +61,10 @@ pub trait DetailsType: fmt::Debug + Send + Sync {
 /// The type `aims_tool`: tools of a resource, by `locations`, `actions`, `datatypes` and
 /// `privileges` (RFC 9396 §2.2). Each is a list of texts.
 ///
+/// An entry for one call also has `tool`, `arguments` and `call_digest`. It is the only entry of
+/// its request, and the digest is the one of the tool and the arguments, which the user sees
+/// ([`CallDigest`](aims_oauth_wire::call::CallDigest)).
+///
 /// Guards of this project read it, and compare its members as sets.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::exhaustive_structs, reason = "the type has no configuration")]
@@ -69,8 +78,18 @@ impl DetailsType for ToolDetails {
     fn check(&self, entry: &Map<String, Value>) -> Result<(), &'static str> {
         const SETS: [&str; 4] = ["locations", "actions", "datatypes", "privileges"];
         let is_text = |it: &Value| it.as_str().is_some_and(|it| !it.is_empty());
+        const CALL: [&str; 3] = ["tool", "arguments", "call_digest"];
+        if CALL.iter().any(|name| entry.contains_key(*name)) {
+            let call = ToolDetail::parse(&Value::Object(entry.clone()).to_string());
+            let call = call.map(|it| it.call());
+            if !matches!(call, Some(Ok(Some(_)))) {
+                return Err(
+                    "expected the tool, its arguments and their call_digest, and no other action",
+                );
+            }
+        }
         for (name, value) in entry {
-            if name == "type" {
+            if name == "type" || CALL.contains(&name.as_str()) {
                 continue;
             }
             if !SETS.contains(&name.as_str()) {
@@ -118,6 +137,15 @@ impl AuthorizationServer {
         resources: &[&str],
     ) -> Result<Vec<Value>, Error> {
         let entries = parse(text)?;
+        if name_call(&entries) {
+            if entries.len() > 1 || resources.len() != 1 {
+                return Err(bad("an entry for one call stands alone, for one resource"));
+            }
+            // The digest is of the numbers as they are written, before they become doubles.
+            let object = format!("{{\"authorization_details\":{text}}}");
+            json::canonical(object.as_bytes())
+                .map_err(|_unexplained| bad("a number of the call is no double"))?;
+        }
         for entry in &entries {
             let unsupported = || bad("the type of an entry is not supported");
             let entry = entry.as_object().ok_or_else(unsupported)?;
@@ -143,6 +171,30 @@ impl AuthorizationServer {
 fn names(entry: &Value, resource: &str) -> Option<bool> {
     let places = entry.get("locations")?.as_array();
     Some(places.is_some_and(|all| all.iter().any(|it| it == resource)))
+}
+
+/// Returns whether an entry is for one call.
+pub(super) fn name_call(details: &[Value]) -> bool {
+    details.iter().any(|entry| {
+        entry.get("type").and_then(Value::as_str) == Some(ToolDetail::TYPE)
+            && entry.get("call_digest").is_some()
+    })
+}
+
+/// Returns the call of the entry that is for one call.
+pub(super) fn call(details: &[Value]) -> Option<ToolCall> {
+    let entries = details.iter().map(Value::to_string);
+    let mut calls = entries.filter_map(|it| ToolDetail::parse(&it)?.call().ok()?);
+    calls.next()
+}
+
+/// Returns the lifetime of a token with these details: short, if it is for one call.
+pub(super) fn longest(details: &[Value], lifetime: Duration) -> Duration {
+    if name_call(details) {
+        lifetime.min(ONE_CALL)
+    } else {
+        lifetime
+    }
 }
 
 /// Returns the entries for one resource: those that name it, and those without `locations`.

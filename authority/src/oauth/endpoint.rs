@@ -76,13 +76,17 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     let status = match error {
         Error::Client { .. } => StatusCode::UNAUTHORIZED,
         Error::Amplification(_)
+        | Error::ApprovalExpired
         | Error::Authorization { .. }
+        | Error::Backchannel { .. }
         | Error::ClientGrant { .. }
         | Error::CodeChallenge { .. }
         | Error::CodeUsed
+        | Error::Denied
         | Error::Details { .. }
         | Error::Grant { .. }
         | Error::GrantType { .. }
+        | Error::Pending { .. }
         | Error::RedirectUri
         | Error::RefreshAgain
         | Error::RefreshUsed
@@ -139,6 +143,7 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         }
         Error::Scope | Error::ScopeNotAllowed { .. } => "a scope is unknown or not for this client",
         Error::Authorization { reason }
+        | Error::Backchannel { reason, .. }
         | Error::ClientGrant { reason }
         | Error::CodeChallenge { reason }
         | Error::Details { reason }
@@ -147,6 +152,8 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         | Error::Registration { reason, .. }
         | Error::SubjectToken { reason } => reason,
         Error::Amplification(_) => "the token would permit more than its subject token",
+        Error::ApprovalExpired => "the user has not decided in time",
+        Error::Pending { .. } => "the user has not decided yet",
         Error::CodeUsed => "the code was used before",
         Error::Denied => "the user or the server has refused",
         Error::RedirectUri => "the redirect URI is not registered for this client",

@@ -1,5 +1,6 @@
 //! Grants of the token endpoint: [`GrantType`], its input and its result.
 
+pub(crate) mod ciba;
 mod client_credentials;
 pub(crate) mod code;
 pub(crate) mod exchange;
@@ -15,6 +16,7 @@ use aims_oauth_wire::dpop::Nonce;
 use aims_oauth_wire::token::Form;
 use serde_json::Value;
 
+pub(crate) use self::ciba::Ciba;
 pub(crate) use self::client_credentials::ClientCredentials;
 pub(crate) use self::code::{AuthorizationCode, RefreshTokens};
 pub(crate) use self::exchange::TokenExchange;

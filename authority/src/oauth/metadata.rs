@@ -28,6 +28,8 @@ struct Metadata<'a> {
     scopes_supported: Vec<&'a str>,
     protected_resources: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    backchannel: Option<BackchannelMetadata<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
     users: Option<UserMetadata<'a>>,
 }
 
@@ -44,6 +46,14 @@ struct IntrospectionMetadata<'a> {
     introspection_endpoint_auth_methods_supported: Vec<&'a str>,
     introspection_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
     introspection_signing_alg_values_supported: [&'a str; 1],
+}
+
+/// The members for clients that ask users on another device (OpenID CIBA Core 1.0 §4).
+#[derive(Serialize)]
+struct BackchannelMetadata<'a> {
+    backchannel_token_delivery_modes_supported: [&'a str; 2],
+    backchannel_authentication_request_signing_alg_values_supported: Vec<&'a str>,
+    backchannel_user_code_parameter_supported: bool,
 }
 
 /// The members for clients that act for users.
@@ -111,11 +121,18 @@ impl AuthorizationServer {
             token_endpoint_auth_methods_supported: methods,
             // RFC 8414 §2 requires it for methods that sign a JWT, and forbids `none`.
             token_endpoint_auth_signing_alg_values_supported: all.clone(),
-            dpop_signing_alg_values_supported: all,
+            dpop_signing_alg_values_supported: all.clone(),
             client_attestation_signing_alg_values_supported: svids.clone(),
             client_attestation_pop_signing_alg_values_supported: svids,
             scopes_supported: self.registry.scopes().into_iter().collect(),
             protected_resources: self.registry.resources().into_iter().collect(),
+            backchannel: Part::Backchannel
+                .is_served(self)
+                .then(|| BackchannelMetadata {
+                    backchannel_token_delivery_modes_supported: ["poll", "ping"],
+                    backchannel_authentication_request_signing_alg_values_supported: all.clone(),
+                    backchannel_user_code_parameter_supported: true,
+                }),
             users: self.users.as_ref().map(|_| UserMetadata {
                 response_modes_supported: ["query"],
                 code_challenge_methods_supported: ["S256"],

@@ -2,6 +2,7 @@
 
 mod authenticate;
 pub(crate) mod authorize;
+pub(crate) mod backchannel;
 mod client;
 mod details;
 mod documents;
@@ -15,6 +16,7 @@ mod opaque;
 mod presented;
 mod redirect;
 pub(crate) mod registration;
+mod rendered;
 mod resource;
 pub(crate) mod revoke;
 mod revoked;
@@ -41,6 +43,8 @@ use aims_oauth_wire::token::Form;
 use aims_replay::ReplayStore;
 use serde::{Deserialize, Serialize};
 
+use self::backchannel::BackchannelService;
+pub use self::backchannel::{Approver, FindApprover};
 pub use self::details::{DetailsType, ToolDetails};
 pub(crate) use self::documents::ClientDocuments;
 use self::dpop::DpopPolicy;
@@ -96,6 +100,8 @@ pub struct AuthorizationServer {
     pub(crate) pushes: Meter,
     /// Consent pages, by user: each waits with its request for a decision.
     pub(crate) shows: Meter,
+    /// Requests for the approval of users, if they are on.
+    pub(crate) backchannel: Option<BackchannelService>,
     /// Transaction tokens, if they are on.
     pub(crate) transactions: Option<TransactionService>,
     /// The other issuers whose access tokens are exchanged, if there are some.

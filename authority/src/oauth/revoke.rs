@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use super::endpoint::form;
 use super::family::{GrantEntry, RefreshToken};
 use super::presented::{self, OwnToken};
-use super::store::{self, insert};
+use super::store::{self, insert, is_secret};
 use super::{AuthorizationServer, opaque};
 use crate::authority::Inner;
 use crate::endpoint::Call;
@@ -43,6 +43,13 @@ impl AuthorizationServer {
     /// and `authority.unavailable`, with which the token is still active.
     fn revoke_token(&self, text: &str, client_id: &str, now: UnixTime) -> Result<(), Error> {
         let state = self.state.as_ref();
+        // A client that gives up withdraws its request for approval in the same way.
+        if is_secret(text)
+            && self.backchannel.is_some()
+            && self.cancel_approval(text, client_id, now)?
+        {
+            return Ok(());
+        }
         if let Some(token) = RefreshToken::parse(text) {
             let found = store::read::<GrantEntry>(state, Kind::Grant, &token.id, now)?;
             return match found.map(|it| it.value) {

@@ -155,6 +155,10 @@ impl DevUser {
     pub fn new(subject: impl Into<String>) -> Self {
         Self(subject.into())
     }
+
+    pub(super) fn subject(&self) -> &str {
+        &self.0
+    }
 }
 
 impl AuthenticateUser for DevUser {

@@ -228,6 +228,8 @@ impl Agent {
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let pattern: IdPattern = self.id.as_str().parse()?;
         let client = with_uris(Client::spiffe(pattern), &self.redirect_uris);
+        // Both have an effect only if there are users.
+        let client = client.allow_details("aims_tool").backchannel_poll();
         Ok(allowed(client, &self.may))
     }
 }

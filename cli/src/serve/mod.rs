@@ -131,11 +131,12 @@ async fn serve(
     }
     if let Some(name) = &asked.dev_user {
         log::warn(&format!(
-            "--dev-user: everyone who opens {base}/authorize on this machine is the user {}, \
+            "--dev-user: everyone who opens {base}/authorize or /approvals on this machine is the user {}, \
              without any sign-in; for development only",
             crate::text::escaped(name)
         ));
         builder = builder.users(Arc::new(DevUser::new(name)));
+        builder = builder.backchannel(Arc::new(DevUser::new(name)));
         builder = builder.authorization_details(Arc::new(ToolDetails));
     }
     if asked.dynamic_registration {

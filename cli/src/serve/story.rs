@@ -55,6 +55,7 @@ pub(super) fn tell(facts: &Facts<'_>) -> Zeroizing<String> {
     }
     if let Some(name) = dev_user {
         let _ = writeln!(told, "{:<16}{issuer}/authorize", "authorize");
+        let _ = writeln!(told, "{:<16}{issuer}/approvals", "approvals");
         let _ = writeln!(told, "{:<16}{} (always signed in)", "user", escaped(name));
     }
     for client in clients {

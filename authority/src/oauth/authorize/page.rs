@@ -6,7 +6,7 @@ use super::Interaction;
 use crate::oauth::Client;
 
 /// The style of both pages. The policy of the page allows exactly this text.
-pub(super) const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:40em;margin:3em auto;\
+pub(in crate::oauth) const STYLE: &str = "body{font:16px/1.5 sans-serif;max-width:40em;margin:3em auto;\
     padding:0 1em}dt{font-weight:bold;margin-top:1em}dd{margin:0;overflow-wrap:anywhere}\
     button{font:inherit;padding:.5em 1.5em;margin:1.5em 1em 0 0}.warning{border-left:4px solid \
     #b00;padding-left:1em}pre{white-space:pre-wrap;overflow-wrap:anywhere}";
@@ -60,12 +60,8 @@ impl Consent<'_> {
             };
             let _ = write!(out, "<dd>{resource}: {scopes}</dd>");
         }
-        if !asked.details.is_empty() {
-            out.push_str("<dt>In detail (text of the program, unverified)</dt>");
-            for entry in &asked.details {
-                let entry = serde_json::to_string_pretty(entry).unwrap_or_default();
-                let _ = write!(out, "<dd><pre>{}</pre></dd>", escape(&entry));
-            }
+        for entry in &asked.details {
+            crate::oauth::rendered::entry(&mut out, entry);
         }
         out.push_str("</dl>");
         if flow.unverified {
@@ -99,7 +95,7 @@ pub(super) fn error(reason: &str) -> String {
     out
 }
 
-fn head(title: &str) -> String {
+pub(in crate::oauth) fn head(title: &str) -> String {
     format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><title>{title}</title>\
@@ -109,7 +105,7 @@ fn head(title: &str) -> String {
 
 /// Escapes a text for HTML, in elements and in quoted attributes. Characters that could change the
 /// direction or the look of other text become visible.
-fn escape(text: &str) -> String {
+pub(in crate::oauth) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

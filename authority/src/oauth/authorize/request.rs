@@ -166,7 +166,7 @@ impl AuthorizationServer {
         if acr_values.len() > MOST {
             return bad("acr_values has more than 16 values");
         }
-        let (rights, details) = self.asked_rights(form, client)?;
+        let (rights, details) = self.asked_rights(form, client, form.get("scope"))?;
         Ok(AuthorizationRequest {
             client_id: client_id.to_owned(),
             sent_redirect_uri: form.get("redirect_uri").map(str::to_owned),
@@ -185,10 +185,11 @@ impl AuthorizationServer {
 
     /// Returns the scopes at each resource, and the details, that the client may ask for.
     #[expect(clippy::type_complexity, reason = "two parts of one request")]
-    fn asked_rights(
+    pub(in crate::oauth) fn asked_rights(
         &self,
         form: &Form,
         client: &Client,
+        scope: Option<&str>,
     ) -> Result<(BTreeMap<String, BTreeSet<String>>, Vec<Value>), Error> {
         let mut asked: Vec<&str> = form.all("resource").collect();
         if asked.is_empty() {
@@ -209,7 +210,7 @@ impl AuthorizationServer {
         };
         let mut rights = BTreeMap::new();
         let allowed = |resource: &str| client.grants.get(resource).into_iter().flatten();
-        match form.get("scope") {
+        match scope {
             // Details say by themselves what they permit.
             None if !details.is_empty() => {
                 rights.extend(asked.iter().map(|it| ((*it).to_owned(), BTreeSet::new())));

@@ -27,7 +27,7 @@ fn name(base: &Base) -> &'static str {
 }
 
 /// Returns the session of the request: the only cookie of this name, of the form of this server.
-pub(super) fn session<'a>(base: &Base, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(in crate::oauth) fn session<'a>(base: &Base, headers: &'a HeaderMap) -> Option<&'a str> {
     let pairs = headers.get_all(COOKIE).iter();
     let pairs = pairs.filter_map(|field| field.to_str().ok());
     let mut found = pairs
@@ -40,7 +40,7 @@ pub(super) fn session<'a>(base: &Base, headers: &'a HeaderMap) -> Option<&'a str
 }
 
 /// Returns `Set-Cookie` of a new session. It ends with the browser.
-pub(super) fn set_cookie(base: &Base, session: &str) -> String {
+pub(in crate::oauth) fn set_cookie(base: &Base, session: &str) -> String {
     let secure = if is_secure(base) { "; Secure" } else { "" };
     let name = name(base);
     format!("{name}={session}; Path=/; HttpOnly; SameSite=Lax{secure}")
@@ -49,7 +49,11 @@ pub(super) fn set_cookie(base: &Base, session: &str) -> String {
 /// Returns a page that no other site can frame, and that runs no script.
 ///
 /// `form_action` is where the answer to its form may redirect to.
-pub(super) fn html(status: StatusCode, body: String, form_action: &str) -> Response<Vec<u8>> {
+pub(in crate::oauth) fn html(
+    status: StatusCode,
+    body: String,
+    form_action: &str,
+) -> Response<Vec<u8>> {
     let mut response = Response::new(body.into_bytes());
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -70,7 +74,7 @@ pub(super) fn html(status: StatusCode, body: String, form_action: &str) -> Respo
 }
 
 /// Returns a redirection that is always followed by `GET` (RFC 9700 §4.12).
-pub(super) fn redirect(location: &str) -> Response<Vec<u8>> {
+pub(in crate::oauth) fn redirect(location: &str) -> Response<Vec<u8>> {
     let mut response = Response::new(Vec::new());
     *response.status_mut() = StatusCode::SEE_OTHER;
     let headers = response.headers_mut();
@@ -85,7 +89,7 @@ fn guard(headers: &mut HeaderMap) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
 }
 
-pub(super) fn with_cookie(response: &mut Response<Vec<u8>>, cookie: &str) {
+pub(in crate::oauth) fn with_cookie(response: &mut Response<Vec<u8>>, cookie: &str) {
     insert(response.headers_mut(), SET_COOKIE, cookie);
 }
 

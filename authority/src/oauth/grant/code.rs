@@ -125,7 +125,10 @@ impl GrantType for AuthorizationCode {
         if !server.begin_grant(&id, grant, now)? {
             return Err(Error::CodeUsed);
         }
-        granted.refresh_token = Some(refresh_token(&handle, &next));
+        // What a user approved for one call is not renewed.
+        if !details::name_call(&code.request.details) {
+            granted.refresh_token = Some(refresh_token(&handle, &next));
+        }
         Ok(granted)
     }
 }
@@ -208,6 +211,7 @@ fn access_token(
     let details = details::part(details::at(&grant.details, resource), form)?;
     // A token does not outlive its grant.
     let end = aims_jose::time::at(grant.end);
+    let longest = add(now, details::longest(&details, server.lifetime));
     let token = NewToken {
         client_id: &grant.client_id,
         subject: &grant.subject,
@@ -218,14 +222,17 @@ fn access_token(
         details: &details,
         actor: None,
         grant: Some(id),
-        expires: server.end(now).min(end),
+        expires: longest.min(end),
         parent: None,
     };
     Granted::access_token(server, client, &token, now)
 }
 
 /// Returns the resource of the request and its scopes (RFC 8707 §2.2, RFC 6749 §6).
-fn part<'a>(rights: &'a RightsAt, request: &TokenRequest<'_>) -> Result<(&'a str, String), Error> {
+pub(super) fn part<'a>(
+    rights: &'a RightsAt,
+    request: &TokenRequest<'_>,
+) -> Result<(&'a str, String), Error> {
     let asked: Vec<&str> = request.form.all("resource").collect();
     let found = match asked.as_slice() {
         [] if rights.len() == 1 => rights.iter().next(),
