@@ -111,6 +111,15 @@ pub enum Progress<'a> {
         /// The URL that the browser opens. It is valid for this login alone.
         url: &'a str,
     },
+    /// It waits for the approval of a person on another device.
+    WaitingForApproval {
+        /// The server.
+        issuer: &'a Issuer,
+        /// The code of the call. Show it: the person compares it with that of the server's page.
+        code: &'a str,
+        /// When the request expires.
+        expires: UnixTime,
+    },
     /// It requests a token from this server.
     Requesting(&'a Issuer),
     /// It got a token.

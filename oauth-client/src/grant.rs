@@ -24,7 +24,7 @@ mod refresh;
 mod rules;
 mod target;
 
-pub use ciba::{Backchannel, BackchannelFlow, BackchannelRequest};
+pub use ciba::{Backchannel, BackchannelFlow, BackchannelRequest, Pings};
 pub use client_credentials::ClientCredentials;
 pub use device::{DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest};
 pub use exchange::{

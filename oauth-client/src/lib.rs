@@ -2,6 +2,8 @@
 #![doc(html_root_url = "https://docs.rs/aims-oauth-client/0.1")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "tokio")]
+mod approve;
 mod authorize;
 mod call;
 #[cfg(feature = "tokio")]
@@ -26,6 +28,9 @@ mod transaction;
 #[cfg(feature = "workload")]
 mod workload;
 
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use approve::{Approve, ApproveFuture, ByBackchannel};
 #[cfg(feature = "loopback")]
 #[cfg_attr(docsrs, doc(cfg(feature = "loopback")))]
 pub use authorize::Loopback;
@@ -42,7 +47,7 @@ pub use grant::{
     Acting, ActorToken, Backchannel, BackchannelFlow, BackchannelRequest, ClientCredentials,
     Delegation, DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest, Grant, GrantAudience, IdJag,
     IdJagRequest, Impersonation, JwtBearer, JwtGrant, JwtGrantRequest, NoActor, PendingToken,
-    Refresh, SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, TransactionToken,
+    Pings, Refresh, SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, TransactionToken,
     TransactionTokenRequest, UserGrant,
 };
 pub use identity::{

@@ -1,11 +1,16 @@
-//! Backchannel authentication (OpenID CIBA Core 1.0), by polling: the user decides on a device that
-//! the server already knows.
+//! Backchannel authentication (OpenID CIBA Core 1.0), by polling or by ping: the user decides on a
+//! device that the server already knows.
+
+mod ping;
+mod signed;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aims_jose::json;
+use aims_jose::key::AnySigner;
+use aims_jose::random::{self, SecureRandom};
 use aims_jose::secret::SecretText;
 use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
@@ -13,10 +18,12 @@ use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::token::{TokenError, TokenRequest, TokenResponse};
 use serde::Deserialize;
 
+use self::ping::Pinged;
+pub use self::ping::Pings;
 use super::poll;
 use super::{Grant, Target, USER};
 use crate::call::{Called, ServerCall};
-use crate::{Error, Event, Flow, Step};
+use crate::{Error, Event, Flow, RevocationFlow, Step};
 
 /// The grant type (CIBA Core §10.1).
 const CIBA: &str = "urn:openid:params:grant-type:ciba";
@@ -40,6 +47,9 @@ const CIBA: &str = "urn:openid:params:grant-type:ciba";
 pub struct BackchannelRequest {
     target: Target,
     further: Vec<(&'static str, SecretText)>,
+    signer: Option<AnySigner>,
+    pings: Option<Pings>,
+    random: &'static dyn SecureRandom,
 }
 
 /// A running request to the backchannel authentication endpoint.
@@ -48,16 +58,18 @@ pub struct BackchannelRequest {
 pub struct BackchannelFlow {
     call: ServerCall,
     target: Target,
+    pinged: Option<Pinged>,
 }
 
 /// Waits for the decision of a user (CIBA Core §10.1). It polls at the interval of the server.
-/// Dropping its flow ends the wait.
+/// Dropping its flow ends the wait; [`withdraw`](Self::withdraw) tells the server as well.
 #[derive(Clone)]
 pub struct Backchannel {
     id: SecretText,
     target: Target,
     interval: Duration,
     expires: UnixTime,
+    pinged: Option<Pinged>,
 }
 
 #[derive(Deserialize)]
@@ -74,7 +86,29 @@ impl BackchannelRequest {
         Self {
             target,
             further: vec![("login_hint", login_hint.into())],
+            signer: None,
+            pings: None,
+            random: random::SYSTEM,
         }
+    }
+
+    /// Signs the request with this key, which is registered at the server (CIBA Core §7.1.1).
+    pub fn signed_by(mut self, signer: impl Into<AnySigner>) -> Self {
+        self.signer = Some(signer.into());
+        self
+    }
+
+    /// Waits for a ping at this receiver, for a client that is registered with the mode `ping`
+    /// (CIBA Core §5). The request has a new `client_notification_token`.
+    pub fn pinged_at(mut self, pings: &Pings) -> Self {
+        self.pings = Some(pings.clone());
+        self
+    }
+
+    /// Sets the random source of tokens and `jti`. Defaults to the operating system.
+    pub fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
+        self.random = random;
+        self
     }
 
     /// Sets the short text that the user sees on the device, and compares with that of the program.
@@ -108,7 +142,9 @@ impl BackchannelRequest {
     /// # Errors
     ///
     /// `grant.unsupported` or `metadata.member` if the server does not support the grant;
-    /// `oauth.request` without the scope `openid`; and those of the client authentication.
+    /// `oauth.request` without the scope `openid`, or if the key of a signed request is behind a
+    /// network; `grant.busy` if too many requests wait for a ping; and those of the client
+    /// authentication.
     pub fn begin(
         self,
         client: Arc<dyn Authenticate>,
@@ -123,9 +159,23 @@ impl BackchannelRequest {
                 reason: "backchannel authentication needs the scope `openid`",
             }));
         }
-        let (target, further) = (self.target.clone(), self.further);
-        let write = move |_: &ServerMetadata, _| {
+        let (target, mut further) = (self.target.clone(), self.further);
+        let mut pinged = None;
+        if let Some(pings) = &self.pings {
+            let (token, waiting) = pings.expect(self.random)?;
+            further.push(("client_notification_token", token));
+            pinged = Some(waiting);
+        }
+        let (signer, random) = (self.signer, self.random);
+        let client_id = client.client_id().clone();
+        let write = move |server: &ServerMetadata, now| {
             let mut request = TokenRequest::form();
+            if let Some(signer) = &signer {
+                let parameters = (&target, &*further);
+                let signed = signed::request(parameters, &client_id, server, signer, random, now)?;
+                request.parameter("request", signed)?;
+                return Ok(request);
+            }
             target.write(&mut request)?;
             for (name, value) in &further {
                 request.parameter(name, value.clone())?;
@@ -134,7 +184,7 @@ impl BackchannelRequest {
         };
         let endpoint = EndpointKind::BackchannelAuthentication;
         let call = ServerCall::new(endpoint, client, server, None, Arc::new(write));
-        after(call.begin(now)?, self.target, now)
+        after(call.begin(now)?, self.target, pinged, now)
     }
 }
 
@@ -143,24 +193,35 @@ impl Flow for BackchannelFlow {
 
     fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Backchannel, Self>, Error> {
         let step = self.call.advance(event, now)?;
-        after(step, self.target, now)
+        after(step, self.target, self.pinged, now)
     }
 }
 
 fn after(
     step: Step<Called, ServerCall>,
     target: Target,
+    pinged: Option<Pinged>,
     now: UnixTime,
 ) -> Result<Step<Backchannel, BackchannelFlow>, Error> {
+    let flow = |call, target, pinged| BackchannelFlow {
+        call,
+        target,
+        pinged,
+    };
     match step {
-        Step::Done(called) => read(&called, target, now).map(Step::Done),
-        Step::Send(request, call) => Ok(Step::Send(request, BackchannelFlow { call, target })),
-        Step::Sign(request, call) => Ok(Step::Sign(request, BackchannelFlow { call, target })),
-        Step::Wait(time, call) => Ok(Step::Wait(time, BackchannelFlow { call, target })),
+        Step::Done(called) => read(&called, target, pinged, now).map(Step::Done),
+        Step::Send(request, call) => Ok(Step::Send(request, flow(call, target, pinged))),
+        Step::Sign(request, call) => Ok(Step::Sign(request, flow(call, target, pinged))),
+        Step::Wait(time, call) => Ok(Step::Wait(time, flow(call, target, pinged))),
     }
 }
 
-fn read(called: &Called, target: Target, now: UnixTime) -> Result<Backchannel, Error> {
+fn read(
+    called: &Called,
+    target: Target,
+    pinged: Option<Pinged>,
+    now: UnixTime,
+) -> Result<Backchannel, Error> {
     if !called.answer.status().is_success() {
         let refused = TokenError::parse(called.answer.body())?;
         return Err(aims_oauth_wire::Error::Refused(Box::new(refused)).into());
@@ -172,8 +233,13 @@ fn read(called: &Called, target: Target, now: UnixTime) -> Result<Backchannel, E
         })
     };
     let answer: Answer = json::from_document(called.answer.body()).map_err(unusable)?;
+    let id = SecretText::new(answer.auth_req_id);
+    if let Some(pinged) = &pinged {
+        pinged.pair(&id);
+    }
     Ok(Backchannel {
-        id: SecretText::new(answer.auth_req_id),
+        id,
+        pinged,
         target,
         interval: poll::interval(answer.interval),
         expires: time::after(now, Duration::from_secs(answer.expires_in)),
@@ -185,6 +251,52 @@ impl Backchannel {
     #[must_use]
     pub const fn expires(&self) -> UnixTime {
         self.expires
+    }
+
+    /// Waits for the ping of the server. Without a receiver of pings it returns immediately, and
+    /// the grant polls.
+    ///
+    /// A ping can be lost. Limit the wait, and present the grant afterwards in any case.
+    pub async fn pinged(&self) {
+        if let Some(pinged) = self.pinged.clone() {
+            pinged.await;
+        }
+    }
+
+    /// Returns `auth_req_id`, to [resume](Self::resume) the wait after a restart. It is a secret:
+    /// with the client's authentication it gives the token.
+    #[must_use]
+    pub const fn auth_req_id(&self) -> &SecretText {
+        &self.id
+    }
+
+    /// Resumes the wait of a request that was made before a restart, by polling. The target is that
+    /// of the request.
+    #[must_use]
+    pub fn resume(target: Target, auth_req_id: SecretText, expires: UnixTime) -> Self {
+        Self {
+            id: auth_req_id,
+            target,
+            interval: poll::interval(None),
+            expires,
+            pinged: None,
+        }
+    }
+
+    /// Withdraws the request at a server that accepts an `auth_req_id` at its revocation endpoint,
+    /// as that of this project does. For every other server it is an unknown token, for which
+    /// nothing happens (RFC 7009 §2.2); the request then ends when it expires.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RevocationFlow::begin`].
+    pub fn withdraw(
+        self,
+        client: Arc<dyn Authenticate>,
+        server: Arc<ServerMetadata>,
+        now: UnixTime,
+    ) -> Result<Step<(), RevocationFlow>, Error> {
+        RevocationFlow::of(self.id, "auth_req_id", client, server, now)
     }
 }
 
