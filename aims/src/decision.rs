@@ -43,7 +43,8 @@ pub struct Call<'a> {
 /// Holds what the program knows about a call, as pairs of a name and a text.
 ///
 /// An [`Extract`] adds attributes. An outer layer that has read the content can also insert an
-/// `Attributes` value into the extensions of the request. The guard itself never adds any.
+/// `Attributes` value into the extensions of the request. The guard adds one itself only for a
+/// [`ToolCall`](aims_oauth_wire::call::ToolCall) there.
 ///
 /// ```
 /// use aims::decision::Attributes;
@@ -57,7 +58,9 @@ pub struct Attributes(BTreeMap<Cow<'static, str>, String>);
 impl Attributes {
     /// The name of the called tool, such as `params.name` of MCP's `tools/call`.
     pub const TOOL: &'static str = "tool";
-    /// The digest of the tool name and the arguments of the call.
+    /// The digest of the tool name and the arguments of the call. The guard adds it, and the name
+    /// of the tool, if a [`ToolCall`](aims_oauth_wire::call::ToolCall) is in the extensions of the
+    /// request.
     pub const CALL_DIGEST: &'static str = "call_digest";
     /// The identifier that the program uses to correlate the request in its logs.
     pub const REQUEST_ID: &'static str = "request_id";

@@ -83,6 +83,9 @@ impl Refusal {
     /// A refusal can also have the codes of the crates `aims-wimse-cred`, `aims-wimse-wpt`,
     /// `aims-http-sig`, `aims-oauth-rs`, `aims-txn-token`, `aims-replay` and `aims-jose`.
     pub const CODES: &'static [&'static str] = &[
+        "guard.approval",
+        "guard.approval_call",
+        "guard.approval_used",
         "guard.authentication",
         "guard.call",
         "guard.certificate_field",

@@ -7,13 +7,14 @@ use std::time::Duration;
 use aims_fetch::{Call, Fetch, Fetcher};
 use aims_jose::random;
 use aims_jose::time::{Clock, SystemClock, UnixTime};
-use aims_oauth_client::TokenSource;
+use aims_oauth_client::{Approve, TokenSource};
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_wimse_cred::{Identity, IdentitySource};
 use aims_wimse_wpt::Revision;
 use http::header::HeaderName;
 
 use super::access::{Authorization, Tokens};
+use super::approve::Approvals;
 use super::onward::Domain;
 use super::{Agent, Error, Inner, Limits, RequestAuth, SignedResponses};
 use crate::trace::CurrentTrace;
@@ -46,6 +47,7 @@ pub struct AgentBuilder<T = ()> {
     signed_fields: Vec<HeaderName>,
     pub(super) domain: Option<Domain>,
     pub(super) tokens: Vec<Authorization>,
+    approvals: Approvals,
     call: Option<Arc<dyn Call>>,
     pub(super) fetch: Option<Arc<dyn Fetch>>,
     trace: Option<Arc<dyn CurrentTrace>>,
@@ -91,6 +93,7 @@ impl Agent {
             call: None,
             fetch: None,
             trace: None,
+            approvals: Approvals::default(),
             clock: Arc::new(SystemClock::new()),
             limits: Limits::default(),
             tools: (),
@@ -281,6 +284,40 @@ impl<T> AgentBuilder<T> {
         self
     }
 
+    /// Asks a person where the tool at this URL requires the approval of a call.
+    ///
+    /// The tool refuses such a call by 403 and `insufficient_authorization_details`. If the
+    /// extensions of the request have the [`ToolCall`](aims_oauth_wire::call::ToolCall), the agent
+    /// asks for exactly that call, whatever the refusal says, and sends the request once more with
+    /// the token of the approval. The token is not kept.
+    ///
+    /// The URL is also that of [`tool`](Self::tool), [`connect`](Self::connect) or
+    /// [`authorize`](Self::authorize).
+    ///
+    /// ```
+    /// use aims::Agent;
+    /// use aims::oauth_client::ByBackchannel;
+    /// use aims::oauth_wire::call::ToolCall;
+    ///
+    /// # async fn example(
+    /// #     builder: aims::agent::AgentBuilder<aims::agent::Tools>,
+    /// #     by_phone: ByBackchannel,
+    /// # ) -> Result<(), Box<dyn std::error::Error>> {
+    /// let agent = builder.approval("https://bank.example/mcp".parse()?, by_phone).build().await?;
+    /// let message = br#"{"method":"tools/call","params":{"name":"transfer"}}"#;
+    /// let mut request = http::Request::post("https://bank.example/mcp");
+    /// if let Some(call) = ToolCall::from_mcp(message)? {
+    ///     request = request.extension(call);
+    /// }
+    /// let answer = agent.send(request.body(String::from_utf8(message.to_vec())?)?).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn approval(mut self, tool: Resource, approve: impl Approve + 'static) -> Self {
+        self.approvals.0.push((tool, Arc::new(approve)));
+        self
+    }
+
     /// Sets the source of the current trace context. By default the agent sends none.
     pub fn trace(mut self, trace: impl CurrentTrace + 'static) -> Self {
         self.trace = Some(Arc::new(trace));
@@ -304,6 +341,7 @@ impl<T> AgentBuilder<T> {
             signed_fields: self.signed_fields,
             domain: self.domain,
             tokens: self.tokens,
+            approvals: self.approvals,
             call: self.call,
             fetch: self.fetch,
             trace: self.trace,
@@ -337,6 +375,7 @@ impl AgentBuilder {
         };
         let inner = Inner {
             source: self.source,
+            approvals: self.approvals,
             lifetime: self.lifetime,
             method,
             revision: self.revision,

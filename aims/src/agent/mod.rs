@@ -3,6 +3,7 @@
 //! This module needs the feature `agent`.
 
 mod access;
+mod approve;
 mod body;
 mod builder;
 mod error;
@@ -80,6 +81,7 @@ struct Inner {
     signed_fields: Vec<HeaderName>,
     domain: Option<Domain>,
     tokens: Vec<Authorization>,
+    approvals: approve::Approvals,
     call: Arc<dyn Call>,
     trace: Option<Arc<dyn CurrentTrace>>,
     clock: Arc<dyn Clock>,

@@ -1,6 +1,7 @@
 //! Sends requests, and tries once more with a new token.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use aims_fetch::{Body, BoxError, Call};
 use aims_oauth_client::Token;
@@ -70,6 +71,10 @@ impl Agent {
     /// request has no token. The agent follows a 401, a 403 with `insufficient_scope` and a 401
     /// with `insufficient_user_authentication` once each.
     ///
+    /// **Approvals.** If the tool requires the approval of a person, the agent asks for it once,
+    /// where [`approval`](super::AgentBuilder::approval) says how. A denial is an error of the
+    /// token, such as `oauth.refused`.
+    ///
     /// # Errors
     ///
     /// A refusal by the tool is an answer, not an error. The errors are:
@@ -115,6 +120,18 @@ impl Agent {
             let (answer, judge) = self
                 .with_nonce(attempted, &head, sent, &mut body, carrier)
                 .await?;
+            let approvals = &self.0.approvals;
+            let required = approvals.required(&authorization.resource, &head, &answer);
+            if let Some((approve, call)) = required
+                && !std::mem::replace(&mut followed.approval, true)
+                && body.is_repeatable()
+            {
+                // A person needs longer than a connection lasts.
+                drop((answer, judge));
+                let approved = approve.approve(call, &authorization.resource).await?;
+                token = Some(Arc::new(approved));
+                continue;
+            }
             let refusal = authorization.refusal(sent, &answer);
             let refusal = refusal.filter(|refusal| followed.is_first(refusal));
             // An attacker who forges a refusal causes one token request and one more attempt.
@@ -246,6 +263,7 @@ struct Followed {
     token: bool,
     scope: bool,
     login: bool,
+    approval: bool,
 }
 
 impl Followed {

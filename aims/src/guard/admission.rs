@@ -12,6 +12,7 @@ use aims_oauth_wire::introspection::Introspection;
 use aims_replay::Error as ReplayError;
 
 use super::Guard;
+use super::approved::UnusedApproval;
 use super::decide::{Decided, Decides};
 use super::evidence::{Evidence, Proof, UnspentProof};
 use super::received::ReceivedRequest;
@@ -33,6 +34,8 @@ pub(super) struct Admission<'a> {
     pub(super) principal: Option<Principal>,
     /// The owners whose keys were requested already. Each is requested once.
     asked: Vec<Keys>,
+    /// The approval of the call that the decision found. It is used up last.
+    approval: Option<UnusedApproval>,
     /// Whether an issuer was asked about the token.
     introspecting: bool,
     /// The answer of the issuer.
@@ -52,6 +55,10 @@ pub(super) enum State {
     Spent(Vec<Proof>),
     /// A decision is requested from outside the guard.
     Deciding(Principal, Vec<Reason>),
+    /// The call is allowed, provided that the approval of a person was not used before.
+    Allowed(Principal, Vec<Reason>),
+    /// A shared store is using the approval up.
+    Using(Principal, Vec<Reason>, UnixTime),
     Accepted(Principal, Vec<Reason>),
     Refused(Box<Refused>),
 }
@@ -69,6 +76,7 @@ impl<'a> Admission<'a> {
             state: State::Fresh,
             principal: None,
             asked: Vec::new(),
+            approval: None,
             introspecting: false,
             introspected: None,
         }
@@ -157,10 +165,43 @@ impl<M> Guard<M> {
                     }
                     Err(refused) => admission.refuse(refused),
                 },
+                State::Allowed(principal, reasons) => {
+                    match self.use_step(admission, principal, reasons, now) {
+                        Ok((state, need)) => {
+                            admission.state = state;
+                            if need.is_some() {
+                                return need;
+                            }
+                        }
+                        Err(refused) => admission.refuse(refused),
+                    }
+                }
                 state => {
                     admission.state = state;
                     return None;
                 }
+            }
+        }
+    }
+
+    /// Uses the approval of the call up, if the access token is for one call.
+    fn use_step(
+        &self,
+        admission: &mut Admission<'_>,
+        principal: Principal,
+        reasons: Vec<Reason>,
+        now: UnixTime,
+    ) -> Result<(State, Option<Need>), Refused> {
+        let Some(approval) = admission.approval.take() else {
+            return Ok((State::Accepted(principal, reasons), None));
+        };
+        let request = admission.received.head;
+        let asked = self.use_approval(&approval, &principal, request, now)?;
+        match asked.iter().map(|it| it.until).min() {
+            None => Ok((State::Accepted(principal, reasons), None)),
+            Some(ends) => {
+                let state = State::Using(principal, reasons, ends);
+                Ok((state, Some(Need::SharedReplay(asked))))
             }
         }
     }
@@ -189,8 +230,10 @@ impl<M> Guard<M> {
         admission.principal = Some(principal.clone());
         let request = admission.received.head;
         admission.attributes = self.attributes(request);
-        match self.decide(&principal, request, &admission.attributes, now)? {
-            Decided::Allowed(reasons) => Ok((State::Accepted(principal, reasons), None)),
+        let (decided, approval) = self.decide(&principal, request, &admission.attributes, now)?;
+        admission.approval = approval;
+        match decided {
+            Decided::Allowed(reasons) => Ok((State::Allowed(principal, reasons), None)),
             Decided::Asked(reasons, request) => {
                 let state = State::Deciding(principal, reasons);
                 Ok((state, Some(Need::Decision(request))))
@@ -226,13 +269,28 @@ impl<M> Guard<M> {
                 let scheme = principal.token_scheme();
                 self.reasons(decision, scheme).map(|further| {
                     reasons.extend(further);
-                    State::Accepted(principal, reasons)
+                    State::Allowed(principal, reasons)
                 })
             }
+            (State::Using(principal, _, ends), Resolved::Spent(Ok(()))) if now > ends => {
+                let request = admission.received.head;
+                Err(self.approval_not_used(ReplayError::Expired, &principal, request))
+            }
+            (State::Using(principal, reasons, _), Resolved::Spent(Ok(()))) => {
+                Ok(State::Accepted(principal, reasons))
+            }
+            (State::Using(principal, ..), Resolved::Spent(Err(error))) => {
+                let request = admission.received.head;
+                Err(self.approval_not_used(error, &principal, request))
+            }
+            (State::Using(..), _) => Err(unavailable()),
             (State::Deciding(..), _) => Err(unavailable()),
             (state, _) => Ok(state),
         };
-        let waited = matches!(next, Ok(State::Spent(_) | State::Accepted(..)));
+        let waited = matches!(
+            next,
+            Ok(State::Spent(_) | State::Allowed(..) | State::Accepted(..))
+        );
         let next = match next {
             Ok(state) if waited => self.still_good(admission, now).map(|()| state),
             next => next,

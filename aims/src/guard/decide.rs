@@ -5,9 +5,11 @@ use std::sync::Arc;
 use aims_error::ErrorKind;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::TokenScheme;
+use aims_oauth_wire::call::ToolCall;
 use http::request::Parts;
 
 use super::Guard;
+use super::approved::UnusedApproval;
 use super::refused::Refused;
 use crate::decision::{Attributes, Authorize, Call, Decision, Denial, Reason};
 use crate::principal::Principal;
@@ -32,6 +34,12 @@ impl<M> Guard<M> {
         for extract in &self.inner.extract {
             extract.extract(request, attributes.get_or_insert_default());
         }
+        // The call that was read from the content counts, whatever a header field says.
+        if let Some(call) = request.extensions.get::<ToolCall>() {
+            let attributes = attributes.get_or_insert_default();
+            attributes.insert(Attributes::TOOL, call.tool());
+            attributes.insert(Attributes::CALL_DIGEST, call.digest().to_string());
+        }
         attributes.unwrap_or_default()
     }
 
@@ -42,7 +50,7 @@ impl<M> Guard<M> {
         request: &Parts,
         attributes: &Attributes,
         now: UnixTime,
-    ) -> Result<Decided, Refused> {
+    ) -> Result<(Decided, Option<UnusedApproval>), Refused> {
         let call = Call {
             resource: &self.inner.resource,
             method: &request.method,
@@ -55,16 +63,18 @@ impl<M> Guard<M> {
         let requirements = &self.route.requirements;
         let mut reasons = self.reasons(requirements.decide(principal, now), scheme)?;
         reasons.extend(self.reasons(requirements.decide_both(principal, &call, now), scheme)?);
-        match &self.inner.decides {
+        let approval = self.check_approved(principal, request, attributes)?;
+        let decided = match &self.inner.decides {
             Decides::Local(policy) => {
                 reasons.extend(self.reasons(policy.authorize(principal, &call, now), scheme)?);
-                Ok(Decided::Allowed(reasons))
+                Decided::Allowed(reasons)
             }
             Decides::Elsewhere(_) => {
                 let request = DecisionRequest::new(principal, &call);
-                Ok(Decided::Asked(reasons, Box::new(request)))
+                Decided::Asked(reasons, Box::new(request))
             }
-        }
+        };
+        Ok((decided, approval))
     }
 
     /// `scheme` is the one with which the access token was sent.

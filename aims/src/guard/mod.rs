@@ -6,6 +6,7 @@
 //! This module needs the feature `tool`.
 
 mod admission;
+mod approved;
 mod bind;
 mod body;
 mod build_error;

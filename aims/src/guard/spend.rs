@@ -60,10 +60,10 @@ impl<M> Guard<M> {
 /// Collects what a shared store must spend. The proofs are not accepted before the store has
 /// answered.
 #[derive(Debug, Default)]
-struct Collected(Mutex<Vec<Spending>>);
+pub(super) struct Collected(Mutex<Vec<Spending>>);
 
 impl Collected {
-    fn into_inner(self) -> Vec<Spending> {
+    pub(super) fn into_inner(self) -> Vec<Spending> {
         self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 }

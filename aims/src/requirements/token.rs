@@ -27,6 +27,7 @@ pub(super) struct TokenDemands {
     bad_step_up: bool,
     details: Vec<Arc<dyn Wanted>>,
     offered: Accepts,
+    approved: Asks,
 }
 
 /// A required entry of authorization details.
@@ -171,6 +172,35 @@ impl Requirements {
         self
     }
 
+    /// Requires that a person has approved exactly this call: the access token has an entry of the
+    /// type `aims_tool` with the tool, the arguments and the digest of the call, and was not used
+    /// for it before.
+    ///
+    /// The application reads the call from the content of the request, in a layer outside the
+    /// guard's, and inserts it as a [`ToolCall`](aims_oauth_wire::call::ToolCall) into the
+    /// extensions of the request. A caller without an approval gets 403 and
+    /// `insufficient_authorization_details`, with the details to ask for in the member
+    /// `authorization_details`.
+    ///
+    /// A token for one call permits nothing else, on every route: one that does not require an
+    /// approval compares it as well.
+    ///
+    /// ```
+    /// use aims::Requirements;
+    ///
+    /// let transfers = Requirements::new().approved_call();
+    /// # drop(transfers);
+    /// ```
+    #[must_use]
+    pub const fn approved_call(mut self) -> Self {
+        self.token.approved = Asks::Yes;
+        self
+    }
+
+    pub(crate) fn asks_for_approval(&self) -> bool {
+        self.token.approved == Asks::Yes
+    }
+
     /// Tells a caller whose token lacks [details](Self::details) which ones would be allowed.
     ///
     /// The answer is 403 in any case. With this method it has the member `authorization_details`,
@@ -193,6 +223,7 @@ impl TokenDemands {
             || !self.details.is_empty()
             || self.permitted_actor == Asks::Yes
             || self.user == Asks::Yes
+            || self.approved == Asks::Yes
     }
 
     /// Returns whether the actor of the token decides.
