@@ -158,8 +158,8 @@ async fn each_call_is_approved_for_itself() {
     assert_eq!(seen, [expected, expected].concat());
 }
 
-/// T-113, T-114: whatever the tool answers, a person is asked at most once, and only for a call that
-/// the program names.
+/// T-113, T-114: whatever the tool answers, a person is asked at most once, and only for a call
+/// that the program names.
 #[tokio::test]
 async fn a_person_is_asked_only_where_it_helps() {
     let other = "https://other.example/";

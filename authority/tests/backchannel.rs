@@ -15,8 +15,8 @@ mod folder;
 use std::sync::Arc;
 
 use aims_authority::{
-    Approver, AuthenticateUser, Authority, Builder, Client, FindApprover, ToolDetails, User,
-    UserAnswer, UserRequest,
+    Approver, AuthenticateUser, Authority, Builder, Client, ExchangeTable, FindApprover,
+    ToolDetails, User, UserAnswer, UserRequest,
 };
 use aims_jose::alg::Algorithm;
 use aims_jose::digest::sha256_base64url;
@@ -24,6 +24,7 @@ use aims_jose::key::SigningKey;
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::call::ToolCall;
+use aims_oauth_wire::delegate::ScopeTable;
 use common::browser::{Page, public, read, redeem, with_users};
 use common::endpoint::{FORM, JWT_BEARER, form, judged, refused, verified};
 use common::{BASE, FILES, NOW, TOOLS, at, builder, field, key_set, now, request, send, sign};
@@ -510,6 +511,9 @@ fn the_page_renders_what_is_typed_and_escapes_the_rest() {
     assert_eq!(field(&response, "location"), "https://app.example/sign-in");
 }
 
+/// Parameters of a form, and header fields.
+type Case<'a> = (Vec<(&'a str, &'a str)>, Vec<(&'a str, &'a str)>);
+
 /// T-163: each form differs from the page's own in one property, and decides nothing.
 #[test]
 fn only_the_user_of_the_hint_decides_on_the_own_page() {
@@ -526,7 +530,7 @@ fn only_the_user_of_the_hint_decides_on_the_own_page() {
     let (bobs_csrf, bobs_request) = (value(&bobs, "csrf"), value(&bobs, "request"));
     let two = format!("{}; {}", page.cookie, bobs.cookie);
     let allow = ("decision", "allow");
-    let cases: Vec<(Vec<(&str, &str)>, Vec<(&str, &str)>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (vec![], vec![]),
         (vec![("decision", "ALLOW")], vec![]),
         (vec![allow, ("csrf", "")], vec![]),
@@ -919,6 +923,50 @@ fn a_code_for_one_call_is_not_renewed() {
     let answer = redeem(&authority, &code, &[], &[], now()).unwrap();
     assert_eq!(answer.get("refresh_token"), None);
     assert_eq!(answer["expires_in"], 120);
+}
+
+/// T-113: a token for one call has no second token beside it, not even for the same tool.
+#[test]
+fn a_token_for_one_call_is_not_exchanged() {
+    let key = key();
+    let tool = Client::with_keys("tool", key_set(&key))
+        .serves(TOOLS)
+        .allow(TOOLS, ["call", "list"]);
+    let rows = ScopeTable::new([("call", "call")]).unwrap();
+    let table = ExchangeTable::new().allow(TOOLS, TOOLS, rows);
+    let authority = with_payer(payer(&key))
+        .client(tool)
+        .exchange(Arc::new(table));
+    let authority = authority.build(now()).unwrap();
+    let details = details();
+    let approved = with(&good(&details), "scope", "openid call");
+    let scoped = [
+        ("scope", "openid call"),
+        ("resource", TOOLS),
+        ("login_hint", "alice"),
+    ];
+    for (asked, expected) in [
+        (&approved[..], refused(400, "invalid_request")),
+        (&scoped[..], Ok(json!("call"))),
+    ] {
+        let id = id(&ask(&authority, &key, asked, now()).unwrap());
+        decide(&authority, "allow", now());
+        let answer = poll(&authority, &key, &id, now()).unwrap();
+        let all = [
+            (
+                "grant_type",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ),
+            ("subject_token", answer["access_token"].as_str().unwrap()),
+            (
+                "subject_token_type",
+                "urn:ietf:params:oauth:token-type:access_token",
+            ),
+            ("resource", TOOLS),
+        ];
+        let found = judged(&post(&authority, "/token", ("tool", &key), &all, now()));
+        assert_eq!(found.map(|it| it["scope"].clone()), expected);
+    }
 }
 
 /// An approval outlives the process, with the state in a file.

@@ -151,7 +151,7 @@ async fn a_ping_is_judged_by_its_token_and_id() {
     let answer = pings.receive(&ping(token, "d"));
     assert_eq!((answer.status().as_u16(), answer.body().len()), (204, 0));
     assert!(is_pinged(&waiting) && !is_pinged(&other));
-    // What nobody waits for any longer is unknown.
+    // A request that was given up is unknown.
     let dropped = forms[1].get("client_notification_token").unwrap();
     drop(other);
     assert_eq!(pings.receive(&ping(dropped, "d")).status(), 401);
@@ -200,7 +200,7 @@ async fn requests_that_wait_for_a_ping_are_bounded() {
 fn claims(text: &str, key: &SigningKey) -> (String, Value) {
     let unverified = Unverified::parse(text).unwrap();
     let typ = unverified.header().typ().unwrap().to_owned();
-    let verified = unverified.verify(&key.verifying_key()).unwrap();
+    let verified = unverified.verify(key.verifying_key()).unwrap();
     (typ, serde_json::from_slice(verified.payload()).unwrap())
 }
 

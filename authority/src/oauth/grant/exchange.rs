@@ -165,6 +165,12 @@ impl TokenExchange {
         let to = target(request)?;
         let allowed = client.client.grants.get_key_value(to);
         let (to, allowed) = allowed.ok_or(Error::Target)?;
+        if details::name_call(&subject.details) {
+            // A second token would be a second use of the approval.
+            return Err(Error::SubjectToken {
+                reason: "a token for one call is used for that call, and not exchanged",
+            });
+        }
         let policy = self.0.as_ref().ok_or(Error::Target)?;
         let table = policy.scopes(&subject.exchange(client, to));
         let table = table.ok_or(Error::Target)?;
