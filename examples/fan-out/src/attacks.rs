@@ -190,6 +190,7 @@ impl World {
         let stock = SpiffeWit::of(stock.source)?;
         let stock = TransactionService::new(self.shop.metadata.clone(), stock, fetcher()?);
         let last = self.gateway.last()?;
+        let narrow = self.transaction(access, "stock").await?;
         let transaction = SubjectToken::access_token(last.carried().property().1);
         for (sent, service, request, expected) in [
             (
@@ -202,6 +203,18 @@ impl World {
                 "another service presents the agent's access token",
                 &stock,
                 request(subject(), SCOPES, ORDER)?,
+                "unauthorized_client",
+            ),
+            (
+                "widens by a replacement",
+                &self.gateway.service,
+                narrow.replacement(SCOPES.parse()?),
+                "invalid_scope",
+            ),
+            (
+                "replaces a token of another service",
+                &stock,
+                last.replacement("stock".parse()?),
                 "unauthorized_client",
             ),
             (
@@ -302,7 +315,9 @@ impl World {
             self.gateway.last()?,
             self.transaction(access, SCOPES).await?,
         );
-        let narrow = self.transaction(access, "stock").await?;
+        let subject = SubjectToken::access_token(access.clone());
+        let transaction = self.gateway.service.open(request(subject, SCOPES, ORDER)?);
+        let narrow = transaction.narrowed("stock".parse()?).await?;
         let gateway = &self.gateway.agent;
         let stock = self.identities.holder("stock")?;
         let stock = agent(&stock, RequestAuth::Wpt, &self.gateway.services)?;

@@ -80,10 +80,13 @@ impl Gateway {
         let token = transaction.token().await?;
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(token.clone());
         let within = self.agent.within(token.carried());
+        // Stock gets a replacement that is good for nothing but stock.
+        let narrow = transaction.narrowed("stock".parse()?).await?;
+        let narrow = self.agent.within(narrow.carried());
         let [orders, stock, payments] = &self.services;
-        for service in [orders, stock] {
+        for (agent, service) in [(&within, orders), (&narrow, stock)] {
             let request = Request::post(service).body(arguments.to_owned())?;
-            let status = within.send(request).await?.status();
+            let status = agent.send(request).await?.status();
             if status != StatusCode::OK {
                 return Err(format!("{service} answered {status}").into());
             }

@@ -9,7 +9,8 @@ use aims::oauth_rs::IssuerStore;
 use aims::oauth_wire::metadata::ServerMetadata;
 use aims::oauth_wire::names::Issuer;
 use aims_authority::{
-    Authority, Client, Exchange, Purpose, Resource, Server, Transaction, TransactionPolicy,
+    Authority, Client, Exchange, Purpose, Replacement, ReplacementRequest, Resource, Server,
+    Transaction, TransactionPolicy,
 };
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
@@ -46,6 +47,10 @@ impl TransactionPolicy for Orders {
         let details = [("call_digest".to_owned(), call)].into_iter().collect();
         Some(Transaction::new(gateway::scopes().ok()?).with_details(details))
     }
+
+    fn replace(&self, _request: &ReplacementRequest<'_>) -> Option<Replacement> {
+        Some(Replacement::new())
+    }
 }
 
 /// Starts the authority for the gateway at this URL.
@@ -65,7 +70,7 @@ pub(crate) async fn start(
         .signing_key(Purpose::TransactionToken, transactions.clone())
         .resource(Resource::new(gateway).with_scopes([ACCESS_SCOPE]))
         .client(client("agent")?.allow(gateway, [ACCESS_SCOPE]))
-        .client(client("gateway")?.serves(gateway))
+        .client(client("gateway")?.serves(gateway).replace_transactions())
         // A service of the shop, which does not serve the gateway's resource.
         .client(client("stock")?.allow(gateway, [ACCESS_SCOPE]))
         .transactions(Arc::new(Orders))
