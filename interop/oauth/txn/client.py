@@ -88,8 +88,10 @@ def verify(token, domain=None, skip=0):
 
 def exchange(**changes):
     headers = {"kid": job["kid"], "typ": "client-authentication+jwt"}
-    # Its first argument becomes `aud` of the assertion.
-    method = PrivateKeyJWT(job["issuer"], headers=headers, alg="ES256")
+    # Its first argument becomes `aud` of the assertion. By default an assertion lives for an hour,
+    # and our server accepts at most five minutes.
+    claims = {"exp": int(time.time()) + 60}
+    method = PrivateKeyJWT(job["issuer"], headers=headers, claims=claims, alg="ES256")
     key = ECKey.import_key(job["key"])
     client = Client(Session(), job["client"], key, token_endpoint_auth_method="private_key_jwt")
     client.register_client_auth_method(method)
