@@ -1,7 +1,7 @@
 //! A client of guarded tools that is built with the crate `huskarl`, and the validator of
 //! `huskarl-resource-server` beside the guards.
 //!
-//!     ISSUER=https://… TOOL=http://… CA=ca.pem CLIENT_SECRET=… aims-interop-huskarl
+//!     ISSUER=https://… TOOL=http://… CA=ca.pem CLIENT_SECRET=… CALLS=[…] aims-interop-huskarl
 //!
 //! `interop/run live` starts it. It prints one JSON object a line: a heading, or a row.
 
@@ -97,7 +97,8 @@ async fn main() -> Result<(), Failure> {
             &answer.counted(),
         );
     }
-    validator::beside_the_guard(&world).await
+    validator::beside_the_guard(&world).await?;
+    validator::before_the_project(&world, &std::env::var("CALLS")?).await
 }
 
 impl World {

@@ -12,11 +12,7 @@ use crate::{Failure, World, part, row};
 /// Sends each request to the guarded tool, and shows it to the validator.
 pub(crate) async fn beside_the_guard(world: &World) -> Result<(), Failure> {
     part("huskarl-resource-server beside the guard: the status and the error of its answer");
-    let validator = Rfc9068Validator::builder_from_metadata(&world.metadata)
-        .jwks_source(ReqwestClient::from(world.requests.clone()))
-        .audience(format!("{}/jwt", world.tool))
-        .build()
-        .await?;
+    let validator = validator(world).await?;
     let uri: Uri = format!("{}/jwt/call", world.tool).parse()?;
     let good = world.bearer("jwt", "tools:call")?.headers(&uri).await?;
     let other = world
@@ -52,17 +48,7 @@ pub(crate) async fn beside_the_guard(world: &World) -> Result<(), Failure> {
     ] {
         let answer = world.send(&uri, headers.clone()).await?;
         let ours = said(answer.status.as_u16(), &answer.headers);
-        let result = validator
-            .validate_request(&headers, &Method::POST, &uri, None)
-            .await;
-        let metadata = validator.validator_metadata(None);
-        let theirs = match result.rejection(&metadata, None) {
-            None => "200".to_owned(),
-            Some(rejection) => {
-                let answer = rejection.apply(http::Response::builder()).body(())?;
-                said(answer.status().as_u16(), answer.headers())
-            }
-        };
+        let theirs = judged(&validator, &headers, &uri).await?;
         match OTHERWISE.iter().find(|(name, ..)| *name == step) {
             Some((_, of_guard, of_huskarl)) => {
                 row(&format!("{step}: the guard"), of_guard, &ours);
@@ -72,6 +58,59 @@ pub(crate) async fn beside_the_guard(world: &World) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Shows the calls of the project's client to the validator: steps with what must come of each.
+pub(crate) async fn before_the_project(world: &World, calls: &str) -> Result<(), Failure> {
+    part("huskarl-resource-server, and calls of the project's client");
+    let validator = validator(world).await?;
+    let uri: Uri = format!("{}/jwt/call", world.tool).parse()?;
+    let calls: Vec<Call> = serde_json::from_str(calls)?;
+    for call in calls {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &call.fields {
+            let name: http::HeaderName = name.parse()?;
+            headers.append(name, HeaderValue::from_str(value)?);
+        }
+        let seen = judged(&validator, &headers, &uri).await?;
+        row(&call.step, &call.expected, &seen);
+    }
+    Ok(())
+}
+
+/// A call of the project's client.
+#[derive(serde::Deserialize)]
+struct Call {
+    step: String,
+    expected: String,
+    fields: std::collections::BTreeMap<String, String>,
+}
+
+async fn validator(world: &World) -> Result<Rfc9068Validator, Failure> {
+    Ok(Rfc9068Validator::builder_from_metadata(&world.metadata)
+        .jwks_source(ReqwestClient::from(world.requests.clone()))
+        .audience(format!("{}/jwt", world.tool))
+        .build()
+        .await?)
+}
+
+/// Returns the answer of huskarl to a call with these header fields.
+async fn judged(
+    validator: &Rfc9068Validator,
+    headers: &HeaderMap,
+    uri: &Uri,
+) -> Result<String, Failure> {
+    let result = validator
+        .validate_request(headers, &Method::POST, uri, None)
+        .await;
+    let metadata = validator.validator_metadata(None);
+    Ok(match result.rejection(&metadata, None) {
+        None => "200".to_owned(),
+        Some(rejection) => {
+            let answer = rejection.apply(http::Response::builder()).body(())?;
+            said(answer.status().as_u16(), answer.headers())
+        }
+    })
 }
 
 /// Returns the status, and the errors in the challenges.

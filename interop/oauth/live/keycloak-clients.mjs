@@ -71,7 +71,8 @@ for (const made of [
     app('our-app'),
     // `aims login` asks for `offline_access`, which is also a role of the user.
     app('our-cli', {}, { optionalClientScopes: ['tools.call', 'offline_access'], fullScopeAllowed: true }),
-    device('our-device'),
+    // Longer than any exchanged token of this run.
+    device('our-device', { 'access.token.lifespan': '3000' }),
     device('our-brief', { 'access.token.lifespan': '60' }),
     // As Keycloak makes a client: with the scopes `profile` and `email` in every token.
     app('our-usual', {}, { defaultClientScopes: ['basic', 'profile', 'email'] }),

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 
 use crate::Failure;
+use crate::ours::calls;
 use crate::peer::Peer;
 use crate::served::{LastCode, Tls, router, serve, serve_tls};
 use crate::table::Table;
@@ -108,6 +109,8 @@ pub(crate) async fn run(
             .env("TOOL", &plain)
             .env("CA", &ca);
         client.env("CLIENT_SECRET", AGENT_SECRET);
+        let prepared = calls::prepare(&world.fetcher, &world.issuer, &plain, AGENT_SECRET);
+        client.env("CALLS", prepared.await?);
         rows(client, &mut table).await?;
     }
     drop(peer);

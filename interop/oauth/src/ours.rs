@@ -21,6 +21,7 @@ use crate::Failure;
 use crate::agent::{code, discover, now};
 use crate::ours::person::Person;
 
+pub(crate) mod calls;
 mod commands;
 pub(crate) mod keycloak;
 mod person;
