@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use aims_jose::alg::Algorithm;
 use aims_jose::jwk::MAX_KEY_ID_LEN;
 use aims_wimse_id::{Origin, WorkloadId};
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use http::HeaderName;
 
@@ -229,6 +230,20 @@ pub(crate) enum Authority {
     /// Withdraws the identifier of an agent in the state file of a running or later authority: it
     /// gets no identity and no token any more
     Withdraw(Withdraw),
+    /// Revokes in the state file everything that was issued for a user or a client up to now:
+    /// codes, refresh tokens, and its tokens at the introspection and token endpoints
+    Revoke(Revoke),
+}
+
+/// A subject, and the file of state.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The file that `aims authority serve --state` uses
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: PathBuf,
+    /// The `sub` of a user, or a client identifier
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) subject: String,
 }
 
 /// The identifier of an agent, and the file of state.

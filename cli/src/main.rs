@@ -165,6 +165,7 @@ fn run(command: Command) -> Result<(Zeroizing<Vec<u8>>, u8), Failure> {
         Command::Authority(Authority::Withdraw(asked)) => {
             serve::withdraw(&asked).map(Zeroizing::new)
         }
+        Command::Authority(Authority::Revoke(asked)) => serve::revoke(&asked).map(Zeroizing::new),
     };
     Ok((bytes(text?), 0))
 }

@@ -637,3 +637,28 @@ async fn an_agent_is_withdrawn_while_it_runs() {
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
     }
 }
+
+/// An operator revokes a user in the file of state, of which an authority knows the moment.
+#[test]
+fn a_subject_is_revoked_in_the_file() {
+    use aims::jose::digest::sha256_base64url;
+    use aims::jose::time::UnixTime;
+    use aims_authority::{Kind, SqliteState, State as _};
+
+    let folder = Folder::new();
+    let before = UnixTime::now().as_secs();
+    let told = folder.ok("authority revoke --state state.db alice");
+    assert_eq!(told, "revoked alice\n");
+    let state = SqliteState::open(folder.path("state.db")).unwrap();
+    let revoked = |subject: &str| {
+        let key = sha256_base64url(subject);
+        let stored = state.load(Kind::RevokedSubject, &key, UnixTime::now());
+        stored
+            .unwrap()
+            .map(|it| String::from_utf8(it.entry.value).unwrap())
+    };
+    assert_eq!(revoked("bob"), None);
+    let stored: serde_json::Value = serde_json::from_str(&revoked("alice").unwrap()).unwrap();
+    let at = stored["at"].as_u64().unwrap();
+    assert!((before..=UnixTime::now().as_secs()).contains(&at));
+}

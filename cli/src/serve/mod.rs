@@ -11,14 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aims_authority::{
-    Authority, DevUser, IdentityServer, SelfDescribed, Server, SqliteState, ToolDetails,
+    Authority, AuthorizationServer, DevUser, IdentityServer, SelfDescribed, Server, SqliteState,
+    ToolDetails,
 };
 use aims_jose::Chain;
 use aims_jose::provider::AWS_LC;
 use aims_wimse_id::TrustDomain;
 use tokio::net::TcpListener;
 
-use crate::args::{Serve, Withdraw};
+use crate::args::{Revoke, Serve, Withdraw};
 use crate::failure::Failure;
 use crate::input::Inputs;
 use crate::time::now;
@@ -69,6 +70,13 @@ pub(crate) fn withdraw(asked: &Withdraw) -> Result<String, Failure> {
         }
     };
     Ok(format!("{told} {}\n", id.as_str()))
+}
+
+/// Revokes a subject in a file of state.
+pub(crate) fn revoke(asked: &Revoke) -> Result<String, Failure> {
+    let (state, subject) = (open(&asked.state)?, asked.subject.as_str());
+    AuthorizationServer::revoke_subject_in(&state, subject, now(None))?;
+    Ok(format!("revoked {}\n", subject.escape_debug()))
 }
 
 fn open(path: &Path) -> Result<SqliteState, Failure> {
