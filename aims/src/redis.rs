@@ -61,6 +61,8 @@ mod feed;
 mod link;
 mod replay;
 mod revocations;
+#[cfg(feature = "redis-tokens")]
+mod tokens;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,6 +74,9 @@ pub use error::Error;
 use redis::{ConnectionAddr, IntoConnectionInfo, Pipeline};
 pub use replay::SharedReplay;
 pub use revocations::SharedRevocations;
+#[cfg(feature = "redis-tokens")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis-tokens")))]
+pub use tokens::SharedTokens;
 use tokio::task::AbortHandle;
 
 use self::epoch::{Epoch, Stated};

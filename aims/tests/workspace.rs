@@ -47,6 +47,7 @@ const BESIDE: &[&str] = &[
     "aims-interop-http-sig",
     "aims-interop-oauth",
     "aims-interop-redis",
+    "aims-interop-refresh-storm",
 ];
 /// Crates that do I/O. No library below the top layer requires one of them; `aims-fetch` is itself
 /// optional everywhere.

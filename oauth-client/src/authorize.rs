@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aims_jose::base64url;
 use aims_jose::digest::sha256_base64url;
+use aims_jose::key::AnySigner;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
@@ -21,6 +22,7 @@ mod code;
 mod logins;
 #[cfg(feature = "loopback")]
 mod loopback;
+mod object;
 mod push;
 mod receive;
 
@@ -70,6 +72,7 @@ pub struct AuthorizationRequest {
     further: Vec<(&'static str, Box<str>)>,
     accepts_unlisted_pkce: bool,
     pushes: bool,
+    signer: Option<AnySigner>,
 }
 
 impl AuthorizationRequest {
@@ -81,6 +84,7 @@ impl AuthorizationRequest {
             further: Vec::new(),
             accepts_unlisted_pkce: false,
             pushes: true,
+            signer: None,
         }
     }
 
@@ -119,6 +123,15 @@ impl AuthorizationRequest {
         self
     }
 
+    /// Signs the request with a key that is registered for the client (RFC 9101): the server
+    /// accepts no parameter that was changed on the way. A pushed request is signed, too.
+    ///
+    /// The key must be in this process.
+    pub fn signed(mut self, signer: impl Into<AnySigner>) -> Self {
+        self.signer = Some(signer.into());
+        self
+    }
+
     fn with(mut self, name: &'static str, value: impl Into<Box<str>>) -> Self {
         self.further.retain(|(own, _)| *own != name);
         self.further.push((name, value.into()));
@@ -131,7 +144,8 @@ impl AuthorizationRequest {
     ///
     /// # Errors
     ///
-    /// - `authorize.unsupported` if the server does not list `S256`, or requires signed requests.
+    /// - `authorize.unsupported` if the server does not list `S256`, or requires
+    ///   [signed](Self::signed) requests and there is no key.
     /// - `grant.unsupported` if it does not take the grant, `metadata.member` if it has no
     ///   authorization endpoint.
     /// - `random.unavailable`, and those of the client authentication.
@@ -179,6 +193,9 @@ impl AuthorizationRequest {
             client: client.client_id().clone(),
             expects_issuer: server.is_on(Switch::AuthorizationResponseIss),
         };
+        if let Some(signer) = &self.signer {
+            parameters = object::sign(&parameters, signer, &server, random, now)?;
+        }
         let push = EndpointKind::PushedAuthorizationRequest;
         if self.pushes && server.endpoint(push).is_some() {
             return push::begin(authorizing, endpoint, parameters, client, server, key, now);
@@ -195,7 +212,7 @@ impl AuthorizationRequest {
         if !server.takes_grant("authorization_code") {
             return Err(Error::GrantType);
         }
-        if server.is_on(Switch::RequireSignedRequests) {
+        if self.signer.is_none() && server.is_on(Switch::RequireSignedRequests) {
             return Err(Error::UnsupportedServer {
                 reason: "it requires signed authorization requests",
             });

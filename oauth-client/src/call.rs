@@ -35,7 +35,18 @@ pub(crate) struct ServerCall {
     is_proving: bool,
     /// Whether the request was repeated with a nonce.
     is_repeated: bool,
+    /// Whether the request was repeated with a challenge or a new attestation.
+    is_attested_anew: bool,
+    challenge: Challenge,
     sent: Option<Sent>,
+}
+
+/// How far a challenge for the client's attestation was asked for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Challenge {
+    NotAsked,
+    Asking,
+    Asked,
 }
 
 #[derive(Clone)]
@@ -74,12 +85,19 @@ impl ServerCall {
             write,
             is_proving: false,
             is_repeated: false,
+            is_attested_anew: false,
+            challenge: Challenge::NotAsked,
             sent: None,
         }
     }
 
     pub(crate) fn begin(mut self, now: UnixTime) -> Result<Step<Called, Self>, Error> {
         self.is_proving = false;
+        if self.challenge == Challenge::NotAsked && self.client.needs_challenge(&self.server) {
+            self.challenge = Challenge::Asking;
+            let endpoint = self.server.required(EndpointKind::Challenge)?;
+            return Ok(Step::Send(TokenRequest::form().into_http(endpoint)?, self));
+        }
         let request = (self.write)(&self.server, now)?;
         match self.client.begin(request, &self.server, now)? {
             Authentication::Done(request) => self.prove(request, now),
@@ -136,7 +154,17 @@ impl ServerCall {
         answer: &Response<Vec<u8>>,
         now: UnixTime,
     ) -> Result<Step<Called, Self>, Error> {
+        let is_unattested = self.client.learn(&self.server, answer);
+        if self.challenge == Challenge::Asking {
+            // Without a challenge, the server refuses the request, and says why.
+            self.challenge = Challenge::Asked;
+            return self.begin(now);
+        }
         let sent = self.sent.take().ok_or(Error::Interrupted)?;
+        if is_unattested && !self.is_attested_anew {
+            self.is_attested_anew = true;
+            return self.begin(now);
+        }
         if let Some(key) = &self.dpop {
             key.learn(Role::Issuer, &sent.uri, answer.headers());
             if demands_nonce(answer) && !self.is_repeated {
@@ -144,7 +172,8 @@ impl ServerCall {
                 return self.begin(now);
             }
         }
-        self.is_repeated = false;
+        (self.is_repeated, self.is_attested_anew) = (false, false);
+        self.challenge = Challenge::NotAsked;
         Ok(Step::Done(Called {
             answer: answer.clone(),
             sent: sent.time,

@@ -346,12 +346,7 @@ impl TokenSource {
         if let Some(running) = slot.running() {
             drop(running.outcome().await);
         }
-        let asked =
-            tokio::time::timeout(self.asker.timeout, self.asker.request(&grant, None)).await;
-        let asked = asked.unwrap_or_else(|_elapsed| {
-            let error = Error::Transport(aims_fetch::Error::Timeout);
-            Err(error.into())
-        });
+        let asked = self.asker.in_time(self.asker.request(&grant, None)).await;
         let kept = asked.map_err(|failed| failed.error)?;
         self.asker.store_granted(&grant, &kept, &slot).await?;
         slot.put(&kept);
@@ -389,12 +384,8 @@ impl TokenSource {
         };
         let (asker, grant) = (Arc::clone(&self.asker), Arc::clone(grant));
         let task = runtime.spawn(async move {
-            let asked = asker.ask(&grant, landing.slot());
-            let asked = tokio::time::timeout(asker.timeout, asked).await;
-            landing.land(asked.unwrap_or_else(|_elapsed| {
-                let error = Error::Transport(aims_fetch::Error::Timeout);
-                Err(error.into())
-            }));
+            let asked = asker.ask(&grant, landing.slot()).await;
+            landing.land(asked);
         });
         slot.started(task.abort_handle());
     }
@@ -443,6 +434,16 @@ impl Asker {
         if let Some(store) = &self.store {
             return self.ask_shared(&**store, grant, slot).await;
         }
+        self.in_time(self.ask_alone(grant, slot)).await
+    }
+
+    /// Gives work up after the timeout.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, Failed>>) -> Result<T, Failed> {
+        let done = tokio::time::timeout(self.timeout, work).await;
+        done.unwrap_or_else(|_elapsed| Err(Error::Transport(aims_fetch::Error::Timeout).into()))
+    }
+
+    async fn ask_alone(&self, grant: &Arc<dyn Grant>, slot: &Slot) -> Result<Kept, Failed> {
         let mut refused = None;
         if let Some(renewal) = slot.renewal() {
             let target = grant.target().clone();

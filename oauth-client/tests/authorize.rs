@@ -14,8 +14,8 @@ use std::sync::Arc;
 
 use aims_jose::alg::Algorithm;
 use aims_jose::digest::sha256_base64url;
-use aims_jose::jws::SigningInput;
-use aims_jose::key::SigningKey;
+use aims_jose::jws::{SigningInput, Unverified};
+use aims_jose::key::{Signer as _, SigningKey, VerifyingKey};
 use aims_jose::provider::AWS_LC;
 use aims_jose::random::SYSTEM;
 use aims_oauth_client::{
@@ -146,6 +146,62 @@ fn pkce_is_not_given_up() {
     ] {
         assert_eq!(code(begin(request(), &members)), expected, "{members}");
     }
+}
+
+/// JAR-01: a signed request has the client and the object alone outside. The object has every
+/// parameter, its server as the audience, and no subject.
+#[test]
+fn a_request_is_signed() {
+    let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
+    let key = Arc::new(key.with_key_id("k1"));
+    let required = json!({"require_signed_request_object": true});
+    let rich = || {
+        let details = json!([{"type": "aims_tool", "actions": ["pay"]}]).to_string();
+        let target = target("openid read").with_details(&details).unwrap();
+        let request = AuthorizationRequest::new(REDIRECT.parse().unwrap(), target);
+        request
+            .acr_values("loa2")
+            .max_age(std::time::Duration::from_secs(60))
+    };
+    let mut plain = pairs(begin(rich(), &json!({})).unwrap().url());
+    plain.remove("tenant");
+    let authorizing = begin(rich().signed(Arc::clone(&key)), &required).unwrap();
+    let mut outside = pairs(authorizing.url());
+    let object = outside.remove("request").unwrap();
+    assert_eq!(
+        outside.remove("client_id"),
+        Some(plain["client_id"].clone())
+    );
+    assert_eq!(outside.remove("tenant").as_deref(), Some("7"));
+    assert!(outside.is_empty(), "{outside:?}");
+    let token = Unverified::parse(&object).unwrap();
+    assert!(token.header().is_typ("oauth-authz-req+jwt"));
+    let verified = token
+        .verify(&VerifyingKey::from_jwk(key.public_jwk(), AWS_LC).unwrap())
+        .unwrap();
+    let claims: Value = verified.claims().unwrap();
+    for (name, value) in &plain {
+        let found = match &claims[name] {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        if !matches!(&**name, "state" | "code_challenge" | "nonce") {
+            let same =
+                found == *value || serde_json::from_str::<Value>(value).unwrap() == claims[name];
+            assert!(same, "{name}: {found}, expected {value}");
+        }
+        assert!(!found.is_empty() && found != "null", "{name}");
+    }
+    assert_eq!(claims["iss"], claims["client_id"]);
+    assert_eq!(claims["aud"], "https://as.example");
+    assert_eq!(
+        claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(),
+        300
+    );
+    assert!(claims.get("sub").is_none() && claims.get("request").is_none());
+    assert!(claims["authorization_details"].is_array());
+    // Without a key, such a server is refused.
+    assert_eq!(code(begin(rich(), &required)), "authorize.unsupported");
 }
 
 /// Answers by their query, with `{state}` for that of the request.

@@ -141,9 +141,8 @@ async fn refused_or_kept_for_all() {
     assert_eq!(code(text(&first).await), "grant.needs_user");
     assert_eq!(code(text(&second).await), "grant.needs_user");
     assert_eq!(script.requests().len(), 4);
-    // A login is there for both.
+    // A login is there for both, at once.
     first.redeem(Code(target())).await.unwrap();
-    sleep(60).await;
     assert_eq!(text(&second).await.unwrap(), "Bearer access4");
 }
 
@@ -190,6 +189,39 @@ async fn a_lease_ends() {
     let began = Instant::now();
     assert_eq!(text(&other).await.unwrap(), "Bearer access1");
     assert!(began.elapsed().as_secs() >= 30);
+}
+
+/// The time of waiting for a lease does not cut the renewal that follows: its answer is stored,
+/// although its caller has given up.
+#[tokio::test(start_paused = true)]
+async fn a_late_renewal_is_stored() {
+    let start = Instant::now();
+    let store = memory();
+    let script = Script::new(|_, number| granted(number));
+    source(&script, &store, start)
+        .redeem(Code(target()))
+        .await
+        .unwrap();
+    sleep(300).await;
+    let hanging = common::Server::of(&[common::Answer::Hangs]);
+    let killed = TokenSource::new(server_with(&json!({})), client(), hanging)
+        .with_clock(Paused(start))
+        .with_store(Arc::clone(&store));
+    let killed = tokio::spawn(async move { text(&killed).await.map(drop) });
+    sleep(1).await;
+    killed.abort();
+    // The lease ends after 35 s, two seconds before this source gives up. Its server takes 10 s.
+    let slow = common::Server::of(&[common::Answer::After(10)]);
+    let late = TokenSource::new(server_with(&json!({})), client(), slow.clone())
+        .with_clock(Paused(start))
+        .with_store(Arc::clone(&store))
+        .with_timeout(std::time::Duration::from_secs(36));
+    assert_eq!(code(text(&late).await), "grant.transport");
+    sleep(20).await;
+    text(&late).await.unwrap();
+    assert_eq!(slow.calls(), 1);
+    text(&source(&script, &store, start)).await.unwrap();
+    assert_eq!(script.requests().len(), 1);
 }
 
 /// A logout removes the token for all.

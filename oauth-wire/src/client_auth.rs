@@ -8,8 +8,8 @@ use std::error::Error as StdError;
 use aims_jose::alg::AlgorithmSet;
 use aims_jose::key::AnySigner;
 use aims_jose::time::UnixTime;
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use http::{HeaderValue, Response};
 
 use crate::Error;
 use crate::attestation::{ATTESTATION, ATTESTATION_POP};
@@ -18,16 +18,20 @@ use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
 use crate::token::TokenRequest;
 
+mod attested;
 mod audience;
 mod certificate;
+mod platform;
 mod private_key_jwt;
 mod public;
 mod secret;
 mod spiffe;
 mod unsigned;
 
+pub use attested::{Attestation, AttestedClient, Freshness};
 pub use audience::AssertionAudience;
 pub use certificate::{CertificateBound, TlsClientAuth};
+pub use platform::PlatformToken;
 pub use private_key_jwt::{JWT_BEARER, PrivateKeyJwt};
 pub use public::PublicClient;
 pub use secret::{ClientSecretBasic, ClientSecretPost};
@@ -96,6 +100,20 @@ pub trait Authenticate: Debug + Send + Sync {
         None
     }
 
+    /// Returns whether the client must ask the server for a challenge before its next request
+    /// (draft-ietf-oauth-attestation-based-client-auth §8.1). Defaults to `false`.
+    fn needs_challenge(&self, server: &ServerMetadata) -> bool {
+        let _unused = server;
+        false
+    }
+
+    /// Learns from an answer of the server, such as a challenge. Returns whether the server refused
+    /// the request for the lack of it, so that the request is sent once more. Defaults to `false`.
+    fn learn(&self, server: &ServerMetadata, answer: &Response<Vec<u8>>) -> bool {
+        let _unused = (server, answer);
+        false
+    }
+
     /// Starts the authentication of a request for a client whose key may be in a device or behind a
     /// network. The result holds the request and what the key must sign.
     ///
@@ -145,6 +163,14 @@ impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
         now: UnixTime,
     ) -> Result<Authentication, Error> {
         (**self).begin(request, server, now)
+    }
+
+    fn needs_challenge(&self, server: &ServerMetadata) -> bool {
+        (**self).needs_challenge(server)
+    }
+
+    fn learn(&self, server: &ServerMetadata, answer: &Response<Vec<u8>>) -> bool {
+        (**self).learn(server, answer)
     }
 }
 

@@ -4,11 +4,16 @@
 
 mod answer;
 mod client;
+#[cfg(feature = "credential-store")]
+mod credentials;
 mod events;
 
 use std::sync::Arc;
 
 use aims::Agent;
+#[cfg(feature = "credential-store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "credential-store")))]
+pub use credentials::StoredLogin;
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! aims-interop-oauth oauth NODE PROVIDER.MJS    # npm oidc-provider, and the project's client
+//! aims-interop-oauth users NODE PROVIDER.MJS    # users who log in through the project's client
 //! aims-interop-oauth live NODE PROVIDER.MJS CALLS.MJS FOLDER [HUSKARL]    # and other clients
 //! aims-interop-oauth keycloak NODE SCRIPTS BASE [PORT AIMS CHROMIUM FOLDER]    # Keycloak there
 //! aims-interop-oauth mcp NODE SCRIPTS SERVER [CLIENT.PY]    # the official SDKs of MCP
@@ -30,6 +31,8 @@ mod served;
 mod table;
 mod tool;
 mod txn;
+mod user;
+mod users;
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -39,6 +42,7 @@ async fn main() -> Result<(), Failure> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["oauth", node, script] => grants::run(node, script).await,
+        ["users", node, script] => users::run(node, script).await,
         ["live", node, script, calls, folder, huskarl @ ..] => {
             live::run(node, script, calls, folder, huskarl.first().copied()).await
         }

@@ -11,6 +11,7 @@ mod server;
 #[expect(dead_code, reason = "the suite of OAuth counts rows in more ways")]
 #[path = "../../oauth/src/table.rs"]
 mod table;
+mod tokens;
 mod world;
 
 use std::time::{Duration, Instant};
@@ -38,6 +39,7 @@ async fn main() -> Result<(), Failure> {
     suite.evicts().await?;
     suite.is_full().await?;
     suite.refuses_logins().await?;
+    tokens::run(&mut suite.redis, &mut suite.table).await?;
     suite.table.end()
 }
 

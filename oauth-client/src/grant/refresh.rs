@@ -7,7 +7,9 @@ use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::{TokenRequest, TokenResponse};
 
 use super::{Grant, Target, TokenRules, USER};
-use crate::{Error, Token};
+#[cfg(feature = "tokio")]
+use crate::Error;
+use crate::Token;
 
 /// The refresh token grant (RFC 6749 §6). A `TokenSource` uses it by itself.
 ///

@@ -72,16 +72,43 @@ impl Asker {
             self.save(store, &key, &**grant, &unsaved).await?;
             slot.settled(&unsaved.kept.token);
         }
+        for _ in 0..ATTEMPTS {
+            // The time of waiting for others must not cut the renewal: a server that renews, and
+            // whose answer is not stored, may end the grant.
+            let held = match self
+                .in_time(self.lease(store, &key, &owner, grant, slot))
+                .await?
+            {
+                Ok(kept) => return Ok(kept),
+                Err(held) => held,
+            };
+            // Without a token, a logout or a login came meanwhile.
+            if let Some(renewed) = self.renew_leased(*held, grant, slot).await? {
+                return Ok(renewed);
+            }
+        }
+        Err(Error::Interrupted.into())
+    }
+
+    /// Returns the stored token, or the right to renew it.
+    async fn lease<'a>(
+        &self,
+        store: &'a dyn TokenStore,
+        key: &'a StoreKey,
+        owner: &str,
+        grant: &Arc<dyn Grant>,
+        slot: &Slot,
+    ) -> Result<Result<Kept, Box<Held<'a>>>, Failed> {
         loop {
             let now = self.clock.now();
-            let found = store.load(&key).await?;
+            let found = store.load(key).await?;
             let version = found.as_ref().map(|(_, version)| *version);
             let mut record = match &found {
                 Some((text, _)) => Record::read(text)?,
                 None => Record::default(),
             };
             if let Some(token) = self.usable(&record, grant, slot.refused(), now) {
-                return Ok(Kept::new(token, self.bound(now), self.random, now));
+                return Ok(Ok(Kept::new(token, self.bound(now), self.random, now)));
             }
             if record
                 .lease
@@ -95,27 +122,27 @@ impl Asker {
             if grant.is_stored_only() && record.refresh_token.is_none() {
                 return Err(Error::needs_user_after(None).into());
             }
-            record.lease = Some(Lease {
-                owner: owner.clone(),
-                until: time::after(now, self.timeout).as_secs().saturating_add(5),
-            });
+            record.lease = Some(self.leased_to(owner, now));
             record.of = self.owner(&**grant);
             if record.grant.is_empty() {
                 record.grant = random::id128(random::SYSTEM).map_err(Error::Random)?;
             }
-            let Some(version) = store.swap(&key, version, Some(record.write())).await? else {
-                continue;
-            };
-            let held = Held {
-                store,
-                key: &key,
-                version,
-                record,
-            };
-            // Without a token, a logout or a login came meanwhile.
-            if let Some(renewed) = self.renew_leased(held, grant, slot).await? {
-                return Ok(renewed);
+            if let Some(version) = store.swap(key, version, Some(record.write())).await? {
+                return Ok(Err(Box::new(Held {
+                    store,
+                    key,
+                    version,
+                    record,
+                })));
             }
+        }
+    }
+
+    /// Returns a lease for one request, and for storing its answer.
+    fn leased_to(&self, owner: &str, now: UnixTime) -> Lease {
+        Lease {
+            owner: owner.to_owned(),
+            until: time::after(now, self.timeout).as_secs().saturating_add(5),
         }
     }
 
@@ -156,7 +183,7 @@ impl Asker {
             let refresh = Refresh::new(grant.target().clone(), text.into(), granted, self.rules);
             let refresh: Arc<dyn Grant> = Arc::new(refresh);
             let user = held.record.user.clone();
-            match self.request(&refresh, user).await {
+            match self.in_time(self.request(&refresh, user)).await {
                 Ok(kept) => return self.stored(held, kept, grant, slot).await,
                 Err(failed) if failed.rejects_grant() => {
                     refused = Some(failed.error);
@@ -170,11 +197,14 @@ impl Asker {
             return Err(Error::needs_user_after(refused).into());
         }
         if refused.is_some() {
+            let now = self.clock.now();
+            let owner = held.record.lease.take().map(|it| it.owner);
+            held.record.lease = owner.map(|owner| self.leased_to(&owner, now));
             let value = Some(held.record.write());
             let dropped = held.store.swap(held.key, Some(held.version), value);
             held.version = dropped.await?.ok_or(Error::Interrupted)?;
         }
-        match self.request(grant, None).await {
+        match self.in_time(self.request(grant, None)).await {
             Ok(kept) => self.stored(held, kept, grant, slot).await,
             Err(failed) => Err(held.release(failed).await),
         }

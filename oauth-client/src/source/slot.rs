@@ -211,6 +211,11 @@ impl Slot {
                     error, retry_after, ..
                 } = failed;
                 let error = Arc::new(error);
+                // The next attempt asks the server nothing, and may find a login in a store.
+                if matches!(*error, Error::NeedsUser { .. }) {
+                    (state.failures, state.last) = (0, None);
+                    return Err(error);
+                }
                 let pause = wait::pause(state.failures, retry_after, random);
                 state.failures = state.failures.saturating_add(1);
                 let until = Instant::now().checked_add(pause);

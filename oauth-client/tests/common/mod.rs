@@ -64,6 +64,8 @@ pub(crate) enum Answer {
     /// This status with this header field, immediately.
     Says(u16, &'static str),
     Hangs,
+    /// A token for 300 s, after this number of seconds.
+    After(u64),
     /// Blocks its thread until it is [released](Server::release). Then there is no answer.
     Blocks,
     /// After one second.
@@ -167,6 +169,7 @@ impl Fetch for Server {
                 }
                 Answer::Says(status, retry_after) => return Ok(refusal(status, retry_after)),
                 Answer::Hangs => std::future::pending().await,
+                Answer::After(seconds) => sleep(seconds).await,
                 Answer::Blocks => {
                     self.block();
                     return Err(aims_fetch::Error::Timeout);

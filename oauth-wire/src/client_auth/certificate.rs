@@ -2,6 +2,7 @@
 //! bound to it (§3).
 
 use aims_jose::time::UnixTime;
+use http::Response;
 
 use super::{Authenticate, Authentication, expect_method, expect_unauthenticated, name_in_body};
 use crate::Error;
@@ -124,6 +125,14 @@ impl<A: Authenticate> Authenticate for CertificateBound<A> {
 
     fn certificate(&self) -> Option<CertificateThumbprint> {
         Some(self.certificate)
+    }
+
+    fn needs_challenge(&self, server: &ServerMetadata) -> bool {
+        self.client.needs_challenge(server)
+    }
+
+    fn learn(&self, server: &ServerMetadata, answer: &Response<Vec<u8>>) -> bool {
+        self.client.learn(server, answer)
     }
 
     fn authenticate(
