@@ -15,7 +15,8 @@ use aims::Agent;
 use aims::agent::Error;
 use aims::fetch::{Fetch, FetchFuture};
 use aims::oauth_client::{
-    Authorizing, Connector, Identities, Receive, ReceiveFuture, Receiving, RedirectUri, Way,
+    Authorizing, Connector, Identities, Receive, ReceiveFuture, Receiving, RedirectUri, Revoked,
+    Way,
 };
 use aims::oauth_wire::client_auth::PublicClient;
 use common::{CALL, Calls, ISSUER, TOOL, Then};
@@ -243,4 +244,24 @@ async fn a_prepared_request_has_a_token() {
     let error = aims::oauth_client::Error::NeedsUser { last: None };
     let error = Error::from(error);
     assert!(error.needs_user() && !error.is_retryable());
+}
+
+/// A revocation signal of the server drops the token of the agent: the next call does not use it.
+#[tokio::test]
+async fn a_revocation_signal_is_obeyed() {
+    let (net, user) = (Net::refusing(&[FIRST]), User::default());
+    let agent = agent(&net, &user);
+    assert_eq!(call(&agent).await.unwrap(), 200);
+    let of = |issuer: &str| Revoked::of_issuer(issuer.parse().unwrap());
+    let other = agent.drop_revoked(&of("https://other.example")).await;
+    assert_eq!(other.unwrap(), 0);
+    assert_eq!(call(&agent).await.unwrap(), 200);
+    let dropped = agent.drop_revoked(&of(ISSUER).session("s1")).await;
+    assert_eq!(dropped.unwrap(), 1);
+    assert_eq!(call(&agent).await.unwrap(), 200);
+    assert_eq!(
+        net.tokens(),
+        ["none", "Bearer after1", "Bearer after1", "Bearer after3"]
+    );
+    assert_eq!(user.0.lock().unwrap().len(), 2);
 }

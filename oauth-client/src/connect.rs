@@ -13,9 +13,11 @@ use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 
+use crate::source::drop_stored;
 use crate::store::TokenStore;
 use crate::{
-    AuthorizationRequest, Error, GrantAudience, Identities, Receive, SubjectToken, TokenRules,
+    AuthorizationRequest, Error, GrantAudience, Identities, Receive, Revoked, SubjectToken,
+    TokenRules,
 };
 
 mod connection;
@@ -301,6 +303,20 @@ impl Connector {
     ) -> Result<Explanation, Error> {
         let found = find::find(&self.0, tool, challenges).await?;
         Ok(Explanation::of(&self.0, &found, challenges))
+    }
+
+    /// Drops the stored tokens that a signal of an authorization server revoked. Those that a
+    /// [`Connection`] has in memory are dropped by [`Connection::drop_revoked`]. Returns the number
+    /// of dropped grants.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn drop_revoked(&self, revoked: &Revoked) -> Result<usize, Error> {
+        match &self.0.store {
+            Some(store) => drop_stored(&**store, revoked).await,
+            None => Ok(0),
+        }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -22,6 +22,7 @@ use http::{Response, StatusCode};
 use tokio::runtime::Handle;
 
 pub use self::held::Revoked;
+pub(crate) use self::held::drop_stored;
 use self::slot::{Bound, Failed, Kept, Landing, Next, Renewal, Slot};
 use crate::step::drive;
 use crate::store::TokenStore;

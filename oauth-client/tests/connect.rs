@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex};
 use aims_jose::provider::AWS_LC;
 use aims_oauth_client::{
     Authorizing, ClientMetadata, Connection, Connector, Error, GrantAudience, Identities,
-    MemoryStore, Receive, ReceiveFuture, Receiving, RedirectUri, SubjectToken, TokenStore, Way,
+    MemoryStore, Receive, ReceiveFuture, Receiving, RedirectUri, Revoked, SubjectToken, TokenStore,
+    Way,
 };
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::client_auth::{ClientSecretBasic, PublicClient};
@@ -335,7 +336,11 @@ async fn a_secret_is_accepted_by_name() {
         let server = json!({ "token_endpoint_auth_methods_supported": [method] });
         let (script, user) = (world(&json!({}), &server), User::default());
         let connection = connected(&connector(native(), &script, &user)).await;
-        assert_eq!(code(connection.token().await), "oauth.authenticate");
+        connection.token().await.unwrap();
+        let request = script.requests().pop().unwrap();
+        let form = Form::parse(request.body()).unwrap();
+        assert!(form.get("client_secret").is_none());
+        assert!(!request.headers().contains_key("authorization"));
         let accepting = ClientMetadata::native("agent").accept_secret();
         let identities = Identities::new().register(accepting);
         let connection = connected(&connector(identities, &script, &user)).await;
@@ -669,6 +674,29 @@ async fn a_forgotten_registration_is_dropped() {
         assert_eq!(outcome.is_ok(), found.is_none());
         assert_eq!(registrations(), expected, "{found:?}");
     }
+}
+
+/// A signal drops what is stored, also where this program has no connection.
+#[tokio::test(start_paused = true)]
+async fn a_signal_reaches_the_store() {
+    let (script, user) = (world(&json!({}), &json!({})), User::default());
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+    let open = || connector(native(), &script, &user).with_store(Arc::clone(&store));
+    connected(&open()).await.token().await.unwrap();
+    let of = |issuer: &str| Revoked::of_issuer(issuer.parse().unwrap());
+    let other = of("https://other.example");
+    assert_eq!(open().drop_revoked(&other).await.unwrap(), 0);
+    connected(&open()).await.token().await.unwrap();
+    assert_eq!(user.asked("state").len(), 1);
+    assert_eq!(
+        open()
+            .drop_revoked(&of("https://as.example"))
+            .await
+            .unwrap(),
+        1
+    );
+    connected(&open()).await.token().await.unwrap();
+    assert_eq!(user.asked("state").len(), 2);
 }
 
 /// MCP revision 2025-03-26: the origin of the tool is its server, by name.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aims_oauth_client::{Connection, Connector, Explanation, Token, TokenSource};
+use aims_oauth_client::{Connection, Connector, Explanation, Revoked, Token, TokenSource};
 use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use http::{Response, StatusCode};
@@ -217,6 +217,31 @@ impl<T> AgentBuilder<T> {
 }
 
 impl Agent {
+    /// Drops the tokens that a signal of an authorization server revoked, such as a logout token
+    /// that the program verified: from memory, and from the stores of its connectors. The next
+    /// request does not use them. Returns the number of dropped grants.
+    ///
+    /// # Errors
+    ///
+    /// The errors of a store. All tokens in memory are dropped in every case.
+    pub async fn drop_revoked(&self, revoked: &Revoked) -> Result<usize, Error> {
+        let (mut dropped, mut ended) = (0_usize, Ok(()));
+        for authorization in &self.0.tokens {
+            let done = match &authorization.tokens {
+                Tokens::Source { source, .. } => source.drop_revoked(revoked).await,
+                Tokens::Connected(connected) => match connected.connection().await {
+                    Some(connection) => connection.drop_revoked(revoked).await,
+                    None => connected.connector.drop_revoked(revoked).await,
+                },
+            };
+            match done {
+                Ok(count) => dropped = dropped.saturating_add(count),
+                Err(error) => ended = ended.and(Err(error)),
+            }
+        }
+        Ok(ended.map(|()| dropped)?)
+    }
+
     /// Tells which way the agent would take to the tool at this URL, and why, without registering
     /// or logging in. Returns `None` if no [connector](AgentBuilder::connect) is set for it.
     ///

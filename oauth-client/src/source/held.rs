@@ -6,11 +6,12 @@ use aims_jose::secret::SecretText;
 use aims_oauth_wire::metadata::EndpointKind;
 use aims_oauth_wire::names::{Issuer, Resource};
 
+use super::shared::group_of;
 use super::{Asker, Key, Slot, TokenSource};
 use crate::step::drive;
 use crate::store::{Owner, Record, TokenStore};
 use crate::token::User;
-use crate::{Error, Grant, RevocationFlow};
+use crate::{Error, Grant, RevocationFlow, StoreKey};
 
 /// A token to revoke, and the name of its type.
 pub(super) type ToRevoke = (SecretText, &'static str);
@@ -63,6 +64,13 @@ impl Revoked {
     pub fn session(mut self, sid: impl Into<Box<str>>) -> Self {
         self.session = Some(sid.into());
         self
+    }
+
+    fn holds(&self, record: &Record) -> bool {
+        let Owner {
+            cached_as, subject, ..
+        } = &record.of;
+        self.covers(cached_as, subject.as_deref(), record.user.as_ref())
     }
 
     fn covers(&self, cached_as: &str, named: Option<&str>, user: Option<&User>) -> bool {
@@ -162,13 +170,7 @@ impl TokenSource {
                 dropped = dropped.saturating_add(1);
             }
         }
-        let is_covered = |record: &Record| {
-            let Owner {
-                cached_as, subject, ..
-            } = &record.of;
-            revoked.covers(cached_as, subject.as_deref(), record.user.as_ref())
-        };
-        let (stored, ended) = self.asker.remove_matching(is_covered).await;
+        let (stored, ended) = self.asker.remove_matching(|it| revoked.holds(it)).await;
         ended.map(|()| dropped.max(stored.len()))
     }
 }
@@ -180,7 +182,7 @@ impl Asker {
             return Ok(None);
         };
         let key = self.store_key(grant);
-        let removed = self.remove(&**store, &key, |_| true).await?;
+        let removed = remove(&**store, &key, |_| true).await?;
         Ok(removed.and_then(|it| it.to_revoke()))
     }
 
@@ -190,46 +192,10 @@ impl Asker {
         &self,
         condition: impl Fn(&Record) -> bool,
     ) -> (Vec<(Owner, ToRevoke)>, Result<(), Error>) {
-        let (mut removed, mut ended) = (Vec::new(), Ok(()));
-        let Some(store) = &self.store else {
-            return (removed, ended);
-        };
-        let keys = match store.keys(&self.store_group()).await {
-            Ok(keys) => keys,
-            Err(error) => return (removed, Err(error)),
-        };
-        for key in keys {
-            match self.remove(&**store, &key, &condition).await {
-                Ok(Some(record)) => {
-                    let token = record.to_revoke();
-                    removed.extend(token.map(|token| (record.of, token)));
-                }
-                Ok(None) => {}
-                Err(error) => ended = ended.and(Err(error)),
-            }
+        match &self.store {
+            Some(store) => remove_matching(&**store, self.server.issuer(), condition).await,
+            None => (Vec::new(), Ok(())),
         }
-        (removed, ended)
-    }
-
-    async fn remove(
-        &self,
-        store: &dyn TokenStore,
-        key: &crate::StoreKey,
-        condition: impl Fn(&Record) -> bool,
-    ) -> Result<Option<Record>, Error> {
-        for _ in 0..ATTEMPTS {
-            let Some((text, version)) = store.load(key).await? else {
-                return Ok(None);
-            };
-            let record = Record::read(&text)?;
-            if !condition(&record) {
-                return Ok(None);
-            }
-            if store.swap(key, Some(version), None).await?.is_some() {
-                return Ok(Some(record));
-            }
-        }
-        Err(Error::Interrupted)
     }
 
     /// Revokes tokens. Returns the first error.
@@ -252,4 +218,55 @@ impl Asker {
         }
         ended
     }
+}
+
+/// Removes all stored tokens of a server that fulfil the condition, also if one of them cannot be
+/// removed.
+async fn remove_matching(
+    store: &dyn TokenStore,
+    issuer: &Issuer,
+    condition: impl Fn(&Record) -> bool,
+) -> (Vec<(Owner, ToRevoke)>, Result<(), Error>) {
+    let (mut removed, mut ended) = (Vec::new(), Ok(()));
+    let keys = match store.keys(&group_of(issuer)).await {
+        Ok(keys) => keys,
+        Err(error) => return (removed, Err(error)),
+    };
+    for key in keys {
+        match remove(store, &key, &condition).await {
+            Ok(Some(record)) => {
+                let token = record.to_revoke();
+                removed.extend(token.map(|token| (record.of, token)));
+            }
+            Ok(None) => {}
+            Err(error) => ended = ended.and(Err(error)),
+        }
+    }
+    (removed, ended)
+}
+
+async fn remove(
+    store: &dyn TokenStore,
+    key: &StoreKey,
+    condition: impl Fn(&Record) -> bool,
+) -> Result<Option<Record>, Error> {
+    for _ in 0..ATTEMPTS {
+        let Some((text, version)) = store.load(key).await? else {
+            return Ok(None);
+        };
+        let record = Record::read(&text)?;
+        if !condition(&record) {
+            return Ok(None);
+        }
+        if store.swap(key, Some(version), None).await?.is_some() {
+            return Ok(Some(record));
+        }
+    }
+    Err(Error::Interrupted)
+}
+
+/// Drops the stored tokens that a signal revoked, for a program that has no source for them.
+pub(crate) async fn drop_stored(store: &dyn TokenStore, revoked: &Revoked) -> Result<usize, Error> {
+    let (removed, ended) = remove_matching(store, &revoked.issuer, |it| revoked.holds(it)).await;
+    ended.map(|()| removed.len())
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aims_jose::digest::Fingerprint;
 use aims_jose::random;
 use aims_jose::time::{self, UnixTime};
+use aims_oauth_wire::names::Issuer;
 
 use super::slot::{Failed, Kept, Leased, Slot, Unsaved};
 use super::{Asker, Grant};
@@ -22,6 +23,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The maximum number of attempts to replace a value that others change.
 const ATTEMPTS: usize = 32;
 
+/// Returns the group of the keys of a server.
+pub(super) fn group_of(issuer: &Issuer) -> String {
+    StoreKey::group_of(&[Some("tokens"), Some(issuer.as_str())])
+}
+
 /// A record that this program may renew.
 struct Held<'a> {
     store: &'a dyn TokenStore,
@@ -31,11 +37,6 @@ struct Held<'a> {
 }
 
 impl Asker {
-    /// Returns the group of the keys of this server.
-    pub(super) fn store_group(&self) -> String {
-        StoreKey::group_of(&[Some("tokens"), Some(self.server.issuer().as_str())])
-    }
-
     pub(super) fn store_key(&self, grant: &dyn Grant) -> StoreKey {
         let target = grant.target();
         let scopes = target.scopes().to_string();
