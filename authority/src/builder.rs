@@ -12,8 +12,10 @@ use aims_jose::time::UnixTime;
 use aims_oauth_rs::IssuerStore;
 use aims_oauth_wire::assertion::AssertionRules;
 use aims_oauth_wire::attestation::PopRules;
+use aims_oauth_wire::certificate::ClientCertificates;
 use aims_oauth_wire::dpop::{DpopRules, NonceIssuer};
 use aims_replay::{ReplayCache, ReplayStore};
+use aims_wimse_cred::enrolment::BaseUrl;
 use aims_wimse_cred::{Bundle, TrustStore, WitRules};
 use aims_wimse_id::TrustDomain;
 
@@ -24,6 +26,9 @@ use crate::identity::{Challenges, IdentityServer, Ledger, Origins, Rings};
 use crate::keys::KeyRing;
 use crate::limit::Meter;
 use crate::oauth::backchannel::BackchannelService;
+use crate::oauth::certificate::Certificates;
+#[cfg(feature = "pki")]
+use crate::oauth::certificate::pki::Authorities;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes, TokenExchange};
 use crate::oauth::{
@@ -96,6 +101,10 @@ pub struct Builder {
     replay: Option<Arc<dyn ReplayStore>>,
     state: Option<Arc<dyn State>>,
     requires_dpop_nonces: bool,
+    certificates: Option<ClientCertificates>,
+    #[cfg(feature = "pki")]
+    client_authorities: Vec<Vec<u8>>,
+    mutual_tls: Option<String>,
     accepts_early_proofs: bool,
     refuses_second_renewals: bool,
     users: Option<Arc<dyn AuthenticateUser>>,
@@ -136,6 +145,10 @@ impl Builder {
             replay: None,
             state: None,
             requires_dpop_nonces: false,
+            certificates: None,
+            #[cfg(feature = "pki")]
+            client_authorities: Vec::new(),
+            mutual_tls: None,
             accepts_early_proofs: false,
             refuses_second_renewals: false,
             users: None,
@@ -200,6 +213,50 @@ impl Builder {
     /// Adds a `host[:port]` that clients may use in `Host`, in addition to that of the base URL.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
+        self
+    }
+
+    /// Uses the certificates of clients (RFC 8705), and says where they come from: the TLS listener
+    /// of the program, or a field that a TLS proxy sets. [`Server`](crate::Server) says from which
+    /// address a request came; another program puts a [`Peer`] into the extensions of the request.
+    ///
+    /// Clients can then authenticate by a certificate ([`Client::by_certificates`]), and tokens can
+    /// be bound to it ([`Client::bind_to_certificate`]). TLS must ask for a certificate, prove that
+    /// the client has its key, and may pass on self-signed ones.
+    ///
+    /// ```
+    /// use aims_authority::Authority;
+    /// use aims_jose::provider;
+    /// use aims_oauth_wire::certificate::{CertificateField, ClientCertificates, Peer};
+    ///
+    /// let proxy = Peer::Address([127, 0, 0, 1].into());
+    /// let field = CertificateField::client_cert();
+    /// let builder = Authority::builder("https://as.example", provider::default())
+    ///     .client_certificates(ClientCertificates::from_proxy([proxy], field))
+    ///     .mutual_tls_at("https://mtls.as.example");
+    /// # drop(builder);
+    /// ```
+    ///
+    /// [`Peer`]: aims_oauth_wire::certificate::Peer
+    pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
+        self.certificates = Some(certificates);
+        self
+    }
+
+    /// Trusts certificates of clients that this authority has issued, one or more in PEM, for
+    /// [`Client::by_certificate_name`]. Name the authority that issues them, which may be an
+    /// intermediate one, and never all that browsers trust (RFC 8705 §7.4).
+    #[cfg(feature = "pki")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "pki")))]
+    pub fn client_authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.client_authorities.push(pem.into());
+        self
+    }
+
+    /// Sets the base URL of the endpoints for mutual TLS, if TLS asks for certificates at another
+    /// host only: `mtls_endpoint_aliases` (RFC 8705 §5). Its path is that of the base URL.
+    pub fn mutual_tls_at(mut self, base_url: impl Into<String>) -> Self {
+        self.mutual_tls = Some(base_url.into());
         self
     }
 
@@ -399,8 +456,9 @@ impl Builder {
     /// # Errors
     ///
     /// `authority.base_url`, `authority.trust_domain`, `authority.resources`, `authority.clients`,
-    /// `authority.key`, `authority.key_algorithm`, `authority.bundle`, `authority.lifetime`, and
-    /// those of [`IdentityServer::declare`](crate::IdentityServer::declare).
+    /// `authority.client_authority`, `authority.key`, `authority.key_algorithm`,
+    /// `authority.bundle`, `authority.lifetime`, and those of
+    /// [`IdentityServer::declare`](crate::IdentityServer::declare).
     pub fn build(mut self, now: UnixTime) -> Result<Authority, Error> {
         let base = Base::parse(&self.base_url)?;
         let name = self.trust_domain.take().ok_or(Error::TrustDomain(None))?;
@@ -482,9 +540,27 @@ impl Builder {
         for enrolment in self.enrolments {
             identity.declare(enrolment, now)?;
         }
+        let mutual_tls = match &self.mutual_tls {
+            Some(url) => Some(Base::parse(url)?),
+            None => None,
+        };
+        if let Some(other) = mutual_tls.as_ref().filter(|it| it.path() != base.path()) {
+            return Err(Error::BaseUrl {
+                found: BaseUrl::shown(other.as_str()),
+            });
+        }
+        let certificates = match self.certificates {
+            Some(source) => Some(Certificates {
+                source,
+                #[cfg(feature = "pki")]
+                authorities: Authorities::read(&self.client_authorities)?,
+            }),
+            None => None,
+        };
         let oauth = AuthorizationServer {
             registry: {
                 let registry = Registry::new(self.resources, self.clients)?;
+                registry.check_certificates(certificates.as_ref())?;
                 registry.check_services(transactions.is_some(), has_exchange)?;
                 let rules = self.registration.iter();
                 let rules = rules.chain(self.documents.iter().map(|it| &it.clients));
@@ -507,8 +583,13 @@ impl Builder {
             dpop: DpopPolicy {
                 rules: dpop_rules(&base, self.requires_dpop_nonces, self.random)?,
                 target: base.join("/token"),
+                alias: mutual_tls
+                    .as_ref()
+                    .map(|it| (it.authority().to_owned(), it.join("/token"))),
                 provider: self.provider,
             },
+            certificates,
+            mutual_tls,
             users: self.users,
             acr_values: self.acr_values,
             details: self.details,
@@ -530,6 +611,8 @@ impl Builder {
         };
         let mut hosts = self.hosts;
         hosts.push(base.authority().to_owned());
+        let mutual_tls = oauth.mutual_tls.as_ref();
+        hosts.extend(mutual_tls.map(|it| it.authority().to_owned()));
         let served = ENDPOINTS.iter().filter(|it| it.part.is_served(&oauth));
         let paths = served.map(|it| (it.path(&base), it)).collect();
         Ok(Authority::from_inner(Inner {

@@ -70,6 +70,12 @@ pub enum Error {
         /// The defect, and what was expected.
         reason: Box<str>,
     },
+    /// The certificate of an authority that issues certificates of clients cannot be used.
+    #[error("the certificate of an authority of clients cannot be used: {reason}")]
+    ClientAuthority {
+        /// The problem.
+        reason: &'static str,
+    },
     /// A key could not be generated, or does not fit its purpose.
     #[error("a signing key could not be made or does not fit its purpose")]
     Key(#[source] aims_jose::Error),
@@ -196,6 +202,10 @@ pub enum Error {
         /// The defect.
         reason: &'static str,
     },
+    /// A field with a client certificate does not come from the named proxy, or is malformed
+    /// (`invalid_request`).
+    #[error("a field with a client certificate is not accepted")]
+    CertificateField(#[source] aims_oauth_wire::Error),
     /// The client could not be authenticated (`invalid_client`).
     #[error("the client could not be authenticated")]
     Client {
@@ -387,6 +397,7 @@ impl Error {
         Self::Lifetime { .. } => Configuration "authority.lifetime",
         Self::Clients { .. } => Configuration "authority.clients",
         Self::Resources { .. } => Configuration "authority.resources",
+        Self::ClientAuthority { .. } => Configuration "authority.client_authority",
         Self::Key(_) => Unavailable "authority.key",
         Self::KeyAlgorithmForSvid => Configuration "authority.key_algorithm",
         Self::RotationEarly => Unavailable "authority.rotation_early",
@@ -418,6 +429,7 @@ impl Error {
         Self::TokenRequest { .. } => Malformed "as.request",
         Self::Client { .. } => Forbidden "as.client",
         Self::Dpop { .. } => Forbidden "as.dpop",
+        Self::CertificateField(_) => Malformed "as.certificate_field",
         Self::GrantType { .. } => Forbidden "as.grant_type",
         Self::Authorization { .. } => Malformed "as.authorization",
         Self::RedirectUri => Mismatch "as.redirect_uri",
@@ -522,6 +534,7 @@ impl Error {
             Self::Target => "invalid_target",
             Self::Scope | Self::ScopeNotAllowed { .. } => "invalid_scope",
             Self::Authorization { .. }
+            | Self::CertificateField(_)
             | Self::CodeChallenge { .. }
             | Self::Consent { .. }
             | Self::RedirectUri

@@ -11,6 +11,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use aims_jose::time::{Clock, SystemClock};
+use aims_oauth_wire::certificate::Peer;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -258,6 +259,7 @@ impl Connection {
             let client = proxy::client(&proxies, peer.ip(), request.headers());
             let client = ConnectInfo(SocketAddr::new(client, peer.port()));
             request.extensions_mut().insert(client);
+            request.extensions_mut().insert(Peer::from(peer));
             let (mut router, seat) = (router.clone(), seat.clone());
             async move {
                 let response = router.call(request).await;

@@ -29,6 +29,9 @@ pub use crate::http_server::{Server, serve};
 pub use crate::identity::{Challenge, Credential, Enrolment, IdentityServer, PresentedProof};
 pub use crate::keys::Purpose;
 pub use crate::limit::{Limits, Rate};
+#[cfg(feature = "pki")]
+#[cfg_attr(docsrs, doc(cfg(feature = "pki")))]
+pub use crate::oauth::CertificateName;
 pub use crate::oauth::{
     Approver, AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Exchange,
     ExchangePolicy, ExchangeTable, FindApprover, MapSubject, Replacement, ReplacementRequest,

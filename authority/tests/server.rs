@@ -16,6 +16,7 @@ use std::time::Duration;
 use aims_authority::{Authority, Client, Enrolment, Limits, Rate, Resource, Server};
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::{Clock as _, SystemClock};
+use aims_oauth_wire::certificate::{CertificateField, ClientCertificates, Peer, PeerCertificate};
 use common::{es256, now, token};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -455,4 +456,39 @@ async fn the_router_merges_into_another() {
     assert_eq!(status("/hello").await, 200);
     assert_eq!(status("/identity/bundle").await, 200);
     assert_eq!(status("/other").await, 404);
+}
+
+/// MTLS-09: the server says which address a connection comes from, so that the field of a proxy
+/// with the certificate of a client counts on its connections alone.
+#[tokio::test]
+async fn the_address_of_the_connection_is_that_of_the_proxy() {
+    let der = [0x30, 0x08, 0x30, 0x01, 0x00, 0x30, 0x00, 0x03, 0x01, 0x00];
+    let certificate = PeerCertificate::from_der(&der).unwrap();
+    for (proxy, expected) in [([127, 0, 0, 1], 200), ([127, 0, 0, 2], 400)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let proxy = Peer::Address(proxy.into());
+        let field = CertificateField::client_cert();
+        let client = Client::by_certificates("batch", [*certificate.thumbprint()]);
+        let authority = Authority::builder(&format!("http://{address}"), AWS_LC)
+            .trust_domain("example.org")
+            .resource(Resource::new(common::TOOLS).with_scopes(["call"]))
+            .client(client.allow(common::TOOLS, ["call"]))
+            .client_certificates(ClientCertificates::from_proxy([proxy], field))
+            .build(SystemClock::new().now())
+            .unwrap();
+        let task = tokio::spawn(Server::new(authority.clone()).serve(listener));
+        let running = Running {
+            address,
+            base: format!("http://{address}"),
+            authority,
+            task,
+        };
+        // A forwarded address is not that of the connection.
+        let fields = "content-type: application/x-www-form-urlencoded\r\n\
+                      client-cert: :MAgwAQAwAAMBAA==:\r\nx-forwarded-for: 127.0.0.2\r\n";
+        let body = "grant_type=client_credentials&client_id=batch";
+        let (status, answer) = running.send("POST", "/token", fields, body).await;
+        assert_eq!(status, expected, "{answer}");
+    }
 }

@@ -1,18 +1,22 @@
 //! The certificate of a client, to which a token can be bound (RFC 8705 §3).
 
+mod source;
+
 use core::fmt;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 
+pub use self::source::{CertificateField, ClientCertificates, Peer};
 use crate::Error;
 use crate::confirmation::CertificateThumbprint;
 
 /// The certificate of the client of a mutual TLS connection.
 ///
-/// The TLS server has verified that the client holds its private key. This type has only the
-/// certificate's thumbprint: it says neither who the client is nor who issued the certificate.
+/// The TLS server has verified that the client holds its private key. Nothing in the certificate is
+/// verified: it says neither who the client is nor who issued it. Clones share the bytes.
 ///
 /// ```
 /// use aims_oauth_wire::certificate::PeerCertificate;
@@ -23,8 +27,11 @@ use crate::confirmation::CertificateThumbprint;
 /// assert_eq!(certificate.thumbprint().to_string().len(), 43);
 /// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
-#[derive(Clone, Copy, Eq, PartialEq)]
-pub struct PeerCertificate(CertificateThumbprint);
+#[derive(Clone, Eq, PartialEq)]
+pub struct PeerCertificate {
+    thumbprint: CertificateThumbprint,
+    der: Arc<[u8]>,
+}
 
 impl PeerCertificate {
     /// Reads a certificate in DER. Its contents are not checked.
@@ -36,7 +43,10 @@ impl PeerCertificate {
         if der.len() > MAX_LEN || !is_certificate(der) {
             return Err(malformed("expected one certificate in DER"));
         }
-        Ok(Self(CertificateThumbprint::of_der(der)))
+        Ok(Self {
+            thumbprint: CertificateThumbprint::of_der(der),
+            der: der.into(),
+        })
     }
 
     /// Reads a certificate in PEM (RFC 7468 §5): one block `CERTIFICATE`, with blank lines and
@@ -94,13 +104,21 @@ impl PeerCertificate {
     /// Returns the thumbprint, which `cnf` of a bound token has in `x5t#S256` (RFC 8705 §3.1).
     #[must_use]
     pub const fn thumbprint(&self) -> &CertificateThumbprint {
-        &self.0
+        &self.thumbprint
+    }
+
+    /// Returns the certificate in DER. Verify it before you rely on what it says.
+    #[must_use]
+    pub fn der(&self) -> &[u8] {
+        &self.der
     }
 }
 
 impl fmt::Debug for PeerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("PeerCertificate").field(&self.0).finish()
+        f.debug_tuple("PeerCertificate")
+            .field(&self.thumbprint)
+            .finish()
     }
 }
 

@@ -45,6 +45,13 @@ pub enum Error {
         /// The expected form.
         reason: &'static str,
     },
+    /// A field with a client certificate does not come from the proxy, occurs twice or is malformed
+    /// (RFC 9440 §4).
+    #[error("{detail}")]
+    CertificateField {
+        /// The field, and what was expected.
+        detail: Box<str>,
+    },
     /// The text is not a client identifier (RFC 6749 §2.2).
     #[error("invalid client identifier: expected 1 to 2048 printable ASCII characters")]
     ClientId,
@@ -257,6 +264,7 @@ impl Error {
         Self::MetadataSigned(_) => Untrusted "metadata.signed",
         Self::Confirmation => Malformed "oauth.confirmation",
         Self::Certificate { .. } => Malformed "oauth.certificate",
+        Self::CertificateField { .. } => Malformed "oauth.certificate_field",
         Self::ChallengeSyntax => Malformed "challenge.syntax",
         Self::ChallengeRepeated => Malformed "challenge.repeated",
         Self::ChallengeSize => TooLarge "challenge.size",

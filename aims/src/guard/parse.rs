@@ -54,7 +54,8 @@ impl<M> Guard<M> {
     ) -> Result<Credentials<'a>, Refused> {
         let inner = &*self.inner;
         let (headers, content) = (&received.head.headers, received.content);
-        let certificate = inner.certificates.as_ref().map(|it| it.read(received.head));
+        let certificates = inner.certificates.as_ref();
+        let certificate = certificates.map(|it| super::certificates::read(it, received.head));
         let certificate = certificate.transpose()?.flatten();
         let accepted = inner.wpt.revisions();
         let signed = !matches!(content, ReceivedContent::Unread)

@@ -1,5 +1,5 @@
-//! Client authentication: exactly one of `private_key_jwt`, `spiffe_wit`, `spiffe_jwt` and a
-//! workload proof token, or none for a public client.
+//! Client authentication: exactly one of `private_key_jwt`, `spiffe_wit`, `spiffe_jwt`, a workload
+//! proof token and the certificate of the connection, or none for a public client.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use aims_jose::key::VerifyingKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::assertion::PresentedAssertion;
 use aims_oauth_wire::attestation::{ATTESTATION, ATTESTATION_POP, PresentedAttestation};
+use aims_oauth_wire::certificate::PeerCertificate;
 use aims_oauth_wire::client_auth::JWT_SPIFFE;
 use aims_oauth_wire::names::ClientId;
 use aims_oauth_wire::token::Form;
@@ -16,8 +17,8 @@ use aims_replay::Error as Replay;
 use aims_wimse_cred::{JwtSvid, Wit, WitRules};
 use aims_wimse_id::{Scheme, WorkloadId};
 use aims_wimse_wpt::{Binding, Error as Wpt, Revisions, WptRules, fields};
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, Request};
 use serde::Deserialize;
 
 use super::resource::ClientMatcher;
@@ -36,8 +37,8 @@ enum Offered<'a> {
     JwtSvid(&'a str),
     WitSvid(PresentedAttestation<'a>),
     Proof(fields::Presented<'a>),
-    /// `client_id` alone.
-    Public(&'a str),
+    /// `client_id` alone: of a public client, or of one that is known by its certificate.
+    Identifier(&'a str),
 }
 
 impl AuthorizationServer {
@@ -46,20 +47,27 @@ impl AuthorizationServer {
     ///
     /// # Errors
     ///
-    /// `as.client`; `as.request` for more than one method (RFC 6749 §5.2); `authority.unavailable`
-    /// if the replay store cannot tell.
+    /// `as.client`; `as.certificate_field`; `as.request` for more than one method (RFC 6749 §5.2);
+    /// `authority.unavailable` if the replay store cannot tell.
     pub(super) fn authenticate(
         &self,
-        headers: &HeaderMap,
+        request: &Request<Vec<u8>>,
         form: &Form,
         now: UnixTime,
     ) -> Result<Authenticated, Error> {
-        let who = match offered(headers, form)? {
+        let headers = request.headers();
+        let certificate = match &self.certificates {
+            Some(certificates) => certificates.read(request)?,
+            None => None,
+        };
+        let mut who = match offered(headers, form)? {
             Offered::Assertion(presented) => self.by_assertion(&presented, now)?,
             Offered::JwtSvid(text) => self.by_jwt_svid(text, now)?,
             Offered::WitSvid(presented) => self.by_wit_svid(&presented, now)?,
             Offered::Proof(presented) => self.by_proof(&presented, now)?,
-            Offered::Public(client_id) => self.public(client_id, now)?,
+            Offered::Identifier(client_id) => {
+                self.by_identifier(client_id, certificate.as_ref(), now)?
+            }
         };
         // With these methods `client_id` is optional (RFC 7521 §4.2).
         if form
@@ -67,6 +75,9 @@ impl AuthorizationServer {
             .is_some_and(|named| named != who.client_id)
         {
             return Err(failed("`client_id` names another client"));
+        }
+        if who.client.requires_certificate || who.is_by_certificate() {
+            who.certificate = certificate.map(|it| *it.thumbprint());
         }
         Ok(who)
     }
@@ -151,12 +162,25 @@ impl AuthorizationServer {
         Ok(authenticated(client, wit.id().to_string(), Some(wit.key())))
     }
 
-    /// Returns the public client of this name: it proves nothing (RFC 6749 §3.2.1).
-    fn public(&self, client_id: &str, now: UnixTime) -> Result<Authenticated, Error> {
+    /// Returns the client of this name: a public one, which proves nothing (RFC 6749 §3.2.1), or
+    /// one whose certificate this is (RFC 8705 §2).
+    fn by_identifier(
+        &self,
+        client_id: &str,
+        certificate: Option<&PeerCertificate>,
+        now: UnixTime,
+    ) -> Result<Authenticated, Error> {
         let client = self.client(client_id, now)?;
         let client = client.ok_or_else(|| failed("no client of this name"))?;
         match &client.by {
             ClientMatcher::Public { .. } => Ok(authenticated(&client, client_id.to_owned(), None)),
+            ClientMatcher::Certificate { rule, .. } => {
+                let certificate = certificate.ok_or_else(|| failed("no client certificate"))?;
+                let certificates = self.certificates.as_ref();
+                let certificates = certificates.ok_or_else(|| failed("no certificates here"))?;
+                certificates.judge(rule, certificate, now).map_err(failed)?;
+                Ok(authenticated(&client, client_id.to_owned(), None))
+            }
             ClientMatcher::Keys { .. } | ClientMatcher::Spiffe { .. } => {
                 Err(failed("this client must authenticate"))
             }
@@ -206,6 +230,7 @@ fn authenticated(
         client_id,
         key: key.map(|key| bare(key.jwk())),
         dpop: None,
+        certificate: None,
     }
 }
 
@@ -248,7 +273,7 @@ fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Er
         None if ways.contains(&true) => {}
         None => {
             if let Some(client_id) = form.get("client_id") {
-                return Ok(Offered::Public(client_id));
+                return Ok(Offered::Identifier(client_id));
             }
         }
     }

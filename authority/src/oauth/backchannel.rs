@@ -268,7 +268,7 @@ pub(crate) fn authenticate(inner: &Inner, call: &Call<'_>) -> Result<Response<Ve
     let form = endpoint::form(call.request.body())?;
     let (server, now) = (&inner.oauth, call.now);
     let service = server.backchannel.as_ref().ok_or(Error::Path)?;
-    let who = server.authenticate(headers, &form, now)?;
+    let who = server.authenticate(call.request, &form, now)?;
     let target = server.base.join(AUTHENTICATE);
     let store = server.replay.as_ref();
     let proven = server

@@ -156,6 +156,11 @@ impl Client {
             client: shown([client]),
             reason,
         };
+        if let ClientMatcher::Certificate { rule, .. } = &self.by
+            && let Some(reason) = rule.defect()
+        {
+            return Err(bad(&self.shown(), reason));
+        }
         let uris = &self.flow.redirect_uris;
         if uris.len() > MOST_REDIRECT_URIS {
             return Err(bad(&self.shown(), "has more than 32 redirect URIs"));

@@ -6,6 +6,7 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::dpop::{self, Binding, DpopRules, Nonce, UnverifiedProof};
 use aims_replay::ReplayStore;
 use http::HeaderMap;
+use http::header::HOST;
 
 use crate::Error;
 
@@ -15,6 +16,8 @@ pub(crate) struct DpopPolicy {
     pub(crate) rules: DpopRules,
     /// The URL of the token endpoint, as clients know it.
     pub(crate) target: String,
+    /// Host and URL of the token endpoint for mutual TLS, if it is another one.
+    pub(crate) alias: Option<(String, String)>,
     pub(crate) provider: &'static dyn Provider,
 }
 
@@ -28,7 +31,18 @@ pub(crate) struct ProvenDpop {
 }
 
 impl DpopPolicy {
-    /// Verifies and spends the proof of a token request, if it has one.
+    /// Returns the URL of the token endpoint that a request was sent to: that for mutual TLS, if it
+    /// has the host of that one.
+    pub(crate) fn token_url(&self, headers: &HeaderMap) -> &str {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let alias = self
+            .alias
+            .as_ref()
+            .filter(|(own, _)| host.is_some_and(|host| host.eq_ignore_ascii_case(own)));
+        alias.map_or(&self.target, |(_, target)| target)
+    }
+
+    /// Verifies and spends the proof of a request to the endpoint with this URL, if it has one.
     ///
     /// The replay store counts it for the sender, the authenticated client, because a client can
     /// create a new proof key for every request.
@@ -36,21 +50,6 @@ impl DpopPolicy {
     /// # Errors
     ///
     /// `as.dpop`; `authority.unavailable` if the replay store cannot tell.
-    pub(crate) fn verify(
-        &self,
-        headers: &HeaderMap,
-        sender: &str,
-        store: &dyn ReplayStore,
-        now: UnixTime,
-    ) -> Result<Option<ProvenDpop>, Error> {
-        self.verify_at(headers, &self.target, sender, store, now)
-    }
-
-    /// Verifies and spends the proof of a request to another endpoint, by its URL.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`verify`](Self::verify).
     pub(crate) fn verify_at(
         &self,
         headers: &HeaderMap,

@@ -50,7 +50,9 @@ pub(crate) fn token(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>,
     let headers = call.request.headers();
     answer::check_media_type(headers, media::FORM)?;
     let form = form(call.request.body())?;
-    let granted = inner.oauth.token(headers, &form, call.source, call.now)?;
+    let granted = inner
+        .oauth
+        .token(call.request, &form, call.source, call.now)?;
     let mut response = answer::secret(&TokenAnswer {
         access_token: granted.token.expose(),
         token_type: granted.token_type,
@@ -79,6 +81,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         | Error::ApprovalExpired
         | Error::Authorization { .. }
         | Error::Backchannel { .. }
+        | Error::CertificateField(_)
         | Error::ClientGrant { .. }
         | Error::CodeChallenge { .. }
         | Error::CodeUsed
@@ -154,6 +157,7 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         Error::Amplification(_) => "the token would permit more than its subject token",
         Error::ApprovalExpired => "the user has not decided in time",
         Error::Pending { .. } => "the user has not decided yet",
+        Error::CertificateField(_) => "a field with a client certificate is not accepted here",
         Error::CodeUsed => "the code was used before",
         Error::Denied => "the user or the server has refused",
         Error::RedirectUri => "the redirect URI is not registered for this client",

@@ -46,6 +46,10 @@ pub(crate) struct Grant {
     /// When it began. A grant of an older version has no date, and counts as the oldest.
     #[serde(default)]
     pub(crate) began: u64,
+    /// The thumbprint of the certificate that every use of a refresh token must present: for public
+    /// clients (RFC 8705 §7.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) certificate: Option<String>,
     /// The last second of the grant, however often it is refreshed.
     pub(crate) end: u64,
     pub(crate) refresh: Refresh,

@@ -6,7 +6,7 @@ use aims_jose::Algorithm;
 use serde::Serialize;
 
 use super::AuthorizationServer;
-use crate::endpoint::{ENDPOINTS, Part};
+use crate::endpoint::{ENDPOINTS, Methods, Part};
 
 #[derive(Serialize)]
 struct Metadata<'a> {
@@ -27,6 +27,11 @@ struct Metadata<'a> {
     introspection: Option<IntrospectionMetadata<'a>>,
     scopes_supported: Vec<&'a str>,
     protected_resources: Vec<&'a str>,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    tls_client_certificate_bound_access_tokens: bool,
+    /// RFC 8705 §5.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    mtls_endpoint_aliases: BTreeMap<&'a str, String>,
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     backchannel: Option<BackchannelMetadata<'a>>,
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
@@ -77,6 +82,26 @@ impl AuthorizationServer {
         self.users.is_some() && (self.registration.is_some() || self.documents.is_some())
     }
 
+    /// Returns the endpoints at which clients authenticate, at the base URL for mutual TLS.
+    fn mutual_tls_endpoints(&self) -> BTreeMap<&'static str, String> {
+        let Some(base) = self
+            .mutual_tls
+            .as_ref()
+            .filter(|_| self.certificates.is_some())
+        else {
+            return BTreeMap::new();
+        };
+        let mut all: BTreeMap<&str, String> = ENDPOINTS
+            .iter()
+            .filter(|endpoint| endpoint.part.is_served(self))
+            .filter(|endpoint| endpoint.methods == Methods::Post)
+            .filter_map(|endpoint| endpoint.metadata_member(base))
+            .collect();
+        // A client registers without a certificate.
+        all.remove("registration_endpoint");
+        all
+    }
+
     /// Returns the metadata document.
     #[must_use]
     pub fn metadata(&self) -> String {
@@ -93,6 +118,14 @@ impl AuthorizationServer {
         if self.registry.accepts_jwt_svids() {
             methods.push("spiffe_jwt");
         }
+        let mut by_certificate: Vec<&str> = self
+            .registry
+            .certificate_rules()
+            .map(|it| it.method())
+            .collect();
+        by_certificate.sort_unstable();
+        by_certificate.dedup();
+        methods.extend(by_certificate);
         let authenticating = methods.clone();
         if self.registry.has_public_clients() || self.has_self_described_clients() {
             methods.push("none");
@@ -133,6 +166,8 @@ impl AuthorizationServer {
                     backchannel_authentication_request_signing_alg_values_supported: all.clone(),
                     backchannel_user_code_parameter_supported: true,
                 }),
+            tls_client_certificate_bound_access_tokens: self.certificates.is_some(),
+            mtls_endpoint_aliases: self.mutual_tls_endpoints(),
             users: self.users.as_ref().map(|_| UserMetadata {
                 response_modes_supported: ["query"],
                 code_challenge_methods_supported: ["S256"],

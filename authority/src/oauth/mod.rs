@@ -3,6 +3,7 @@
 mod authenticate;
 pub(crate) mod authorize;
 pub(crate) mod backchannel;
+pub(crate) mod certificate;
 mod client;
 mod details;
 mod documents;
@@ -38,6 +39,7 @@ use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::assertion::AssertionRules;
 use aims_oauth_wire::attestation::PopRules;
+use aims_oauth_wire::confirmation::CertificateThumbprint;
 use aims_oauth_wire::delegate::{Kind, Rights, delegate};
 use aims_oauth_wire::token::Form;
 use aims_replay::ReplayStore;
@@ -45,6 +47,9 @@ use serde::{Deserialize, Serialize};
 
 use self::backchannel::BackchannelService;
 pub use self::backchannel::{Approver, FindApprover};
+#[cfg(feature = "pki")]
+pub use self::certificate::CertificateName;
+use self::certificate::Certificates;
 pub use self::details::{DetailsType, ToolDetails};
 pub(crate) use self::documents::ClientDocuments;
 use self::dpop::DpopPolicy;
@@ -58,6 +63,7 @@ pub use self::grant::transaction::{
 use self::grant::{GrantTypes, Granted, TokenRequest};
 pub(crate) use self::registration::Registration;
 pub use self::registration::SelfDescribed;
+use self::resource::ClientMatcher;
 pub(crate) use self::resource::Registry;
 pub use self::resource::{Client, Resource};
 pub use self::user::{AuthenticateUser, DevUser, User, UserAnswer, UserRequest};
@@ -72,8 +78,8 @@ use crate::limit::{Meter, network};
 ///
 /// Each token is for one resource. It is bound to the client's key if the client has proven one.
 /// Clients authenticate by `private_key_jwt` (RFC 7523), by a WIT-SVID with its proof or with a
-/// workload proof token (draft-ietf-wimse-wpt), or, if the operator allows it, by a JWT-SVID
-/// (draft-ietf-oauth-spiffe-client-auth).
+/// workload proof token (draft-ietf-wimse-wpt), by a certificate (RFC 8705), or, if the operator
+/// allows it, by a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
 #[derive(Debug)]
 pub struct AuthorizationServer {
     pub(crate) base: Base,
@@ -92,6 +98,10 @@ pub struct AuthorizationServer {
     /// The rules of the proof with a WIT-SVID for this server.
     pub(crate) pops: PopRules,
     pub(crate) dpop: DpopPolicy,
+    /// The certificates of clients. Without it none is looked at.
+    pub(crate) certificates: Option<Certificates>,
+    /// The base URL of the endpoints for mutual TLS, if it is another one.
+    pub(crate) mutual_tls: Option<Base>,
     /// The users. Without it there is no authorization endpoint.
     pub(crate) users: Option<Arc<dyn AuthenticateUser>>,
     pub(crate) acr_values: Vec<String>,
@@ -133,6 +143,8 @@ pub(crate) struct Authenticated {
     pub(crate) client_id: String,
     /// The key that it has proven.
     pub(crate) key: Option<Jwk>,
+    /// The certificate of its connection, if its tokens are bound to it.
+    pub(crate) certificate: Option<CertificateThumbprint>,
     /// The key of the request's DPoP proof. If present, a token is bound to it, because the client
     /// chose it.
     pub(crate) dpop: Option<Thumbprint>,
@@ -159,12 +171,28 @@ impl Authenticated {
     }
 
     /// Returns `cnf` of the client's tokens.
-    const fn confirmation(&self) -> Option<Confirmation<'_>> {
-        match (self.dpop, &self.key) {
-            (Some(thumbprint), _) => Some(Confirmation::Jkt(thumbprint)),
-            (None, Some(jwk)) => Some(Confirmation::Jwk(jwk)),
-            (None, None) => None,
-        }
+    ///
+    /// A DPoP key or a certificate replaces the key of the authentication, because the client chose
+    /// to prove that with each call.
+    fn confirmation(&self) -> Option<Confirmation<'_>> {
+        let chosen = self.dpop.is_some() || self.certificate.is_some();
+        let confirmation = Confirmation {
+            jkt: self.dpop,
+            jwk: self.key.as_ref().filter(|_| !chosen),
+            certificate: self.certificate.map(|it| it.to_string()),
+        };
+        (chosen || confirmation.jwk.is_some()).then_some(confirmation)
+    }
+
+    /// Returns whether the certificate of the connection is its authentication.
+    pub(crate) fn is_by_certificate(&self) -> bool {
+        matches!(self.client.by, ClientMatcher::Certificate { .. })
+    }
+
+    /// Returns whether it has proven a key or a certificate by its authentication, so that its
+    /// refresh tokens are bound to it (RFC 9449 §5, RFC 8705 §7.1).
+    pub(crate) fn proves_itself(&self) -> bool {
+        self.key.is_some() || self.is_by_certificate()
     }
 }
 
@@ -193,7 +221,7 @@ pub(crate) struct NewToken<'a> {
 
 impl<'a> NewToken<'a> {
     /// Creates the token of a client for itself, bound to the key that it has proven.
-    const fn of_client(
+    fn of_client(
         client: &'a Authenticated,
         resource: &'a str,
         scope: &'a str,
@@ -249,12 +277,15 @@ struct AccessTokenClaims<'a> {
     act: Option<&'a serde_json::Value>,
 }
 
-/// `cnf` of an access token (RFC 9449 §6.1, RFC 7800 §3.2).
+/// `cnf` of an access token (RFC 9449 §6.1, RFC 7800 §3.2, RFC 8705 §3.1). It has a member.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Confirmation<'a> {
-    Jkt(Thumbprint),
-    Jwk(&'a Jwk),
+pub(crate) struct Confirmation<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jkt: Option<Thumbprint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwk: Option<&'a Jwk>,
+    #[serde(rename = "x5t#S256", skip_serializing_if = "Option::is_none")]
+    certificate: Option<String>,
 }
 
 impl AuthorizationServer {
@@ -281,7 +312,7 @@ impl AuthorizationServer {
     /// Answers a token request by the grant that it names.
     pub(crate) fn token(
         &self,
-        headers: &http::HeaderMap,
+        message: &http::Request<Vec<u8>>,
         form: &Form,
         source: Option<IpAddr>,
         now: UnixTime,
@@ -290,10 +321,17 @@ impl AuthorizationServer {
             reason: "no grant_type",
         })?;
         let grant = self.grants.find(grant_type)?;
-        let mut client = self.authenticate(headers, form, now)?;
+        let headers = message.headers();
+        let mut client = self.authenticate(message, form, now)?;
+        if client.client.requires_certificate && client.certificate.is_none() {
+            return Err(Error::TokenRequest {
+                reason: "this client's requests need a client certificate",
+            });
+        }
         let store = self.replay.as_ref();
         let sender = client.sender(source);
-        let proven = self.dpop.verify(headers, &sender, store, now)?;
+        let target = self.dpop.token_url(headers);
+        let proven = self.dpop.verify_at(headers, target, &sender, store, now)?;
         client.dpop = proven.as_ref().map(|it| it.thumbprint);
         if client.client.requires_dpop && client.dpop.is_none() {
             return Err(Error::TokenRequest {

@@ -9,6 +9,7 @@ use aims_jose::jwk::JwkSet;
 use aims_oauth_wire::names::{self, ScopeSet};
 use aims_wimse_id::{IdPattern, Scheme, WorkloadId};
 
+use super::certificate::{CertificateRule, Certificates};
 use super::client::CodeFlow;
 use crate::Error;
 
@@ -72,15 +73,28 @@ pub struct Client {
     pub(crate) by: ClientMatcher,
     pub(crate) grants: HashMap<String, BTreeSet<String>>,
     pub(crate) requires_dpop: bool,
+    pub(crate) requires_certificate: bool,
     pub(crate) flow: CodeFlow,
 }
 
 /// The way in which a client authenticates.
 #[derive(Clone, Debug)]
 pub(crate) enum ClientMatcher {
-    Keys { client_id: String, keys: JwkSet },
-    Public { client_id: String },
-    Spiffe { pattern: IdPattern, jwt_svid: bool },
+    Keys {
+        client_id: String,
+        keys: JwkSet,
+    },
+    Public {
+        client_id: String,
+    },
+    Certificate {
+        client_id: String,
+        rule: CertificateRule,
+    },
+    Spiffe {
+        pattern: IdPattern,
+        jwt_svid: bool,
+    },
 }
 
 impl Client {
@@ -96,9 +110,9 @@ impl Client {
     /// Formats the client for a message.
     pub(super) fn shown(&self) -> Box<str> {
         match &self.by {
-            ClientMatcher::Keys { client_id, .. } | ClientMatcher::Public { client_id } => {
-                shown([client_id.as_str()])
-            }
+            ClientMatcher::Certificate { client_id, .. }
+            | ClientMatcher::Keys { client_id, .. }
+            | ClientMatcher::Public { client_id } => shown([client_id.as_str()]),
             ClientMatcher::Spiffe { pattern, .. } => shown([pattern.to_string().as_str()]),
         }
     }
@@ -121,6 +135,7 @@ impl Client {
             by,
             grants: HashMap::new(),
             requires_dpop: false,
+            requires_certificate: false,
             flow: CodeFlow::default(),
         }
     }
@@ -257,7 +272,9 @@ impl Registry {
         client.check_flow()?;
         let client = Arc::new(client);
         match &client.by {
-            ClientMatcher::Keys { client_id, .. } | ClientMatcher::Public { client_id } => {
+            ClientMatcher::Certificate { client_id, .. }
+            | ClientMatcher::Keys { client_id, .. }
+            | ClientMatcher::Public { client_id } => {
                 let lacks_keys =
                     matches!(&client.by, ClientMatcher::Keys { keys, .. } if keys.is_empty());
                 // A client id that looks like a SPIFFE ID could be mistaken for one in a token.
@@ -359,6 +376,50 @@ impl Registry {
 
     pub(crate) fn has_public_clients(&self) -> bool {
         self.by_id.values().any(|client| client.is_public())
+    }
+
+    /// Returns the certificate rules of all clients.
+    pub(crate) fn certificate_rules(&self) -> impl Iterator<Item = &CertificateRule> {
+        self.by_id.values().filter_map(|client| match &client.by {
+            ClientMatcher::Certificate { rule, .. } => Some(rule),
+            _ => None,
+        })
+    }
+
+    /// Checks that clients with certificates can be known.
+    ///
+    /// # Errors
+    ///
+    /// `authority.clients`.
+    pub(crate) fn check_certificates(
+        &self,
+        certificates: Option<&Certificates>,
+    ) -> Result<(), Error> {
+        let patterns = self.by_pattern.iter().map(|(_, client)| client);
+        for client in self.by_id.values().chain(patterns) {
+            let rule = match &client.by {
+                ClientMatcher::Certificate { rule, .. } => Some(rule),
+                _ => None,
+            };
+            let reason = match certificates {
+                None if rule.is_some() || client.requires_certificate => {
+                    "needs a certificate: call `Builder::client_certificates`"
+                }
+                #[cfg(feature = "pki")]
+                Some(known)
+                    if known.authorities.is_empty()
+                        && matches!(rule, Some(CertificateRule::Named(_))) =>
+                {
+                    "needs a certificate of an authority: call `Builder::client_authority`"
+                }
+                _ => continue,
+            };
+            return Err(Error::Clients {
+                client: client.shown(),
+                reason,
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn accepts_jwt_svids(&self) -> bool {

@@ -102,7 +102,7 @@ struct TlsListener {
 }
 
 /// The other end of a connection.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Caller {
     address: SocketAddr,
     certificate: Option<PeerCertificate>,

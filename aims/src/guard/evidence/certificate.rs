@@ -17,5 +17,5 @@ pub(in crate::guard) fn proof_of(
     };
     let is_bound = token.confirmations().iter().any(binds);
     let certificate = certificate.filter(|_| is_bound);
-    certificate.copied().map(UnspentProof::Certificate)
+    certificate.cloned().map(UnspentProof::Certificate)
 }

@@ -103,7 +103,11 @@ impl GrantType for AuthorizationCode {
             rights: code.request.rights.clone(),
             details: code.request.details.clone(),
             // A client that authenticates by a key is known by it (RFC 9449 §5).
-            jkt: client.dpop.filter(|_| client.key.is_none()),
+            jkt: client.dpop.filter(|_| !client.proves_itself()),
+            certificate: client
+                .certificate
+                .filter(|_| !client.proves_itself())
+                .map(|it| it.to_string()),
             began: code.issued,
             end: add(now, server.refresh_longest).as_secs(),
             refresh: Refresh::new(&next),
@@ -189,11 +193,15 @@ impl GrantType for RefreshTokens {
             if server.is_any_revoked(parties, None, grant.began, now)? {
                 return Err(REVOKED);
             }
+            let presented = client.certificate.map(|it| it.to_string());
+            if grant.certificate.is_some() && grant.certificate != presented {
+                return bad("the refresh token is bound to another certificate");
+            }
             Ok(())
         };
         let issue = |grant: &Grant, id: &str| access_token(server, grant, id, request);
         let (mut granted, next) =
-            server.use_refresh_token(text, client.key.is_some(), check, issue, now)?;
+            server.use_refresh_token(text, client.proves_itself(), check, issue, now)?;
         granted.refresh_token = Some(next);
         Ok(granted)
     }
