@@ -12,7 +12,7 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use aims_jose::jws::{SigningInput, Unverified};
-use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::key::SigningKey;
 use aims_jose::provider::AWS_LC;
 use aims_jose::secret::SecretText;
 use aims_jose::{Algorithm, json};

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use aims_jose::alg::Algorithm;
 use aims_jose::digest::sha256_base64url;
 use aims_jose::jws::{SigningInput, Unverified};
-use aims_jose::key::{Signer as _, SigningKey, VerifyingKey};
+use aims_jose::key::{SigningKey, VerifyingKey};
 use aims_jose::provider::AWS_LC;
 use aims_jose::random::SYSTEM;
 use aims_oauth_client::{
