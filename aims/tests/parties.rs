@@ -125,12 +125,18 @@ fn a_client_is_no_user() {
     }
 }
 
+/// Accepts the agents of the team, as this issuer names them.
+fn team_of(issuer: &str) -> Requirements {
+    let pattern = "spiffe://example.org/team/*".parse().unwrap();
+    Requirements::new().actors(issuer.parse().unwrap(), pattern)
+}
+
 /// The current actor is the outermost `act`, or the client where there is no `act`: both forms of
 /// delegation give the same decision.
 #[test]
 fn the_current_actor_matches_a_pattern() {
     let scene = Scene::new();
-    let team = Requirements::new().actors("spiffe://example.org/team/*".parse().unwrap());
+    let team = team_of(ISSUER);
     for (changes, expected) in [
         (json!({}), "ok"),
         (json!({"act": {"sub": AGENT}}), "ok"),
@@ -159,6 +165,69 @@ fn the_current_actor_matches_a_pattern() {
     assert_eq!(scene.reason(&team, &act), "guard.actor");
 }
 
+/// A second issuer of the guard writes the same text as the actor. It is another party, whether the
+/// issuer names itself, nothing or the first issuer beside the text.
+#[test]
+fn an_actor_is_named_with_its_issuer() {
+    const OTHER_ISSUER: &str = "https://other.example";
+    let scene = Scene::new();
+    let keys = common::key(aims::jose::alg::Algorithm::Es256).with_key_id("other");
+    let set = format!(r#"{{"keys":[{}]}}"#, keys.public_jwk().to_json());
+    let other: aims::oauth_wire::names::Issuer = OTHER_ISSUER.parse().unwrap();
+    let issuers = &scene.world.issuers;
+    issuers
+        .set(&other, set.as_bytes(), common::provider())
+        .unwrap();
+    // A token of the second issuer differs in `iss` and key from one of the first.
+    let of_other = |route: &Requirements, changes: &Value| {
+        let mut claims = scene.claims(changes);
+        claims["iss"] = json!(OTHER_ISSUER);
+        let token = common::sign("at+jwt", &keys, &claims);
+        scene.reason_of(route, &scene.agent.call_with(&token))
+    };
+    let (team, others) = (team_of(ISSUER), team_of(OTHER_ISSUER));
+    let both = {
+        let pattern = "spiffe://example.org/team/*".parse().unwrap();
+        team.clone().actors(other, pattern)
+    };
+    let [client, plain, own, foreign] = [
+        json!({}),
+        json!({"act": {"sub": AGENT}}),
+        json!({"act": {"sub": AGENT, "iss": ISSUER}}),
+        json!({"act": {"sub": AGENT, "iss": OTHER_ISSUER}}),
+    ];
+    for (changes, by_first, by_second) in [
+        (&client, ["ok", "guard.actor"], ["guard.actor", "ok"]),
+        (&plain, ["ok", "guard.actor"], ["guard.actor", "ok"]),
+        (&own, ["ok", "guard.actor"], ["guard.actor", "guard.actor"]),
+        (
+            &foreign,
+            ["guard.actor", "guard.actor"],
+            ["guard.actor", "ok"],
+        ),
+    ] {
+        let first = [&team, &others].map(|route| scene.reason(route, changes));
+        assert_eq!(first, by_first, "{changes}");
+        let second = [&team, &others].map(|route| of_other(route, changes));
+        assert_eq!(second, by_second, "{changes}");
+    }
+    for changes in [&client, &plain] {
+        assert_eq!(scene.reason(&both, changes), "ok");
+        assert_eq!(of_other(&both, changes), "ok");
+    }
+    // An issuer with a root slash is another one.
+    let slash = json!({"act": {"sub": AGENT, "iss": format!("{ISSUER}/")}});
+    assert_eq!(scene.reason(&team, &slash), "guard.actor");
+    // Subjects: a route for those of the first issuer refuses the same `sub` of the second.
+    let of_first = Requirements::new().issuer(ISSUER.parse().unwrap());
+    assert_eq!(scene.reason(&of_first, &client), "ok");
+    assert_eq!(of_other(&of_first, &client), "guard.issuer");
+    assert_eq!(of_other(&Requirements::new(), &client), "ok");
+    let policy = Requirements::new().subject_and_actor(Rules);
+    assert_eq!(scene.reason(&policy, &client), "ok");
+    assert_eq!(of_other(&policy, &client), "guard.subject_denied");
+}
+
 /// All members of `may_act` are those of the current actor, where the route asks for it.
 #[test]
 fn may_act_names_the_current_actor() {
@@ -173,6 +242,7 @@ fn may_act_names_the_current_actor() {
             json!({"sub": AGENT, "iss": "https://other.example"}),
             "guard.actor",
         ),
+        (json!({"iss": ISSUER}), "guard.actor"),
         (
             json!({"sub": AGENT, "email": "a@example.org"}),
             "guard.actor",
@@ -189,6 +259,12 @@ fn may_act_names_the_current_actor() {
     assert_eq!(scene.reason(&route, &json!({})), "ok");
     let acted = json!({"may_act": {"sub": AGENT}, "act": {"sub": "orchestrator"}});
     assert_eq!(scene.reason(&route, &acted), "guard.actor");
+    // Without `iss`, the claim permits a party of the token's issuer.
+    let foreign = json!({"sub": AGENT, "iss": "https://other.example"});
+    let acted = json!({"may_act": {"sub": AGENT}, "act": foreign});
+    assert_eq!(scene.reason(&route, &acted), "guard.actor");
+    let acted = json!({"may_act": {"sub": AGENT}, "act": {"sub": AGENT, "iss": ISSUER}});
+    assert_eq!(scene.reason(&route, &acted), "ok");
 }
 
 /// Alice may do everything, the agent may call, and mallory is denied.
@@ -236,6 +312,11 @@ fn subject_and_actor_may() {
     ] {
         assert_eq!(scene.reason(&route, &changes), expected, "{changes}");
     }
+    // The name of the proven agent, of another issuer, is another party as well.
+    let same_name = json!({"act": {"sub": AGENT, "iss": "https://other.example"}});
+    assert_eq!(scene.reason(&route, &same_name), "guard.actor_denied");
+    let own = json!({"act": {"sub": AGENT, "iss": ISSUER}});
+    assert_eq!(scene.reason(&route, &own), "ok");
     // A client that acts for itself is no user with the same name.
     let own = json!({"sub": AGENT});
     assert_eq!(scene.reason(&route, &own), "ok");

@@ -73,7 +73,10 @@ fn a_stolen_unbound_token_with_the_thiefs_own_proof() {
     let asks_agent = bearer().agents("spiffe://example.org/*".parse().unwrap());
     let asks_proof = bearer().proof(ProofMethod::Wpt);
     let asks_actor = bearer().actor();
-    let asks_actors = bearer().actors("spiffe://example.org/*".parse().unwrap());
+    let asks_actors = bearer().actors(
+        ISSUER.parse().unwrap(),
+        "spiffe://example.org/*".parse().unwrap(),
+    );
     let asks_permitted = bearer().permitted_actor();
     for (route, code) in [
         (Requirements::new(), "token.not_bound"),

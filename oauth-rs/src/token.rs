@@ -395,7 +395,8 @@ impl AccessToken {
     }
 
     /// Returns whether `may_act` permits this party to act for the subject (RFC 8693 §4.4): every
-    /// member of the claim is one of the party. `None` stands for the token's own issuer.
+    /// member of the claim is one of the party. `None` stands for the token's own issuer, and so
+    /// does a claim without `iss`.
     ///
     /// Returns `None` if the token has no `may_act`. A malformed one permits no party.
     #[must_use]
@@ -404,7 +405,7 @@ impl AccessToken {
         let is_client = party == self.0.client_id && issuer == self.0.issuer;
         let client = is_client.then_some(party);
         let may_act = self.0.may_act.as_ref();
-        may_act.map(|it| it.permits(party, issuer, client))
+        may_act.map(|it| it.permits(party, issuer, &self.0.issuer, client))
     }
 
     /// Returns `acr`: the class of the login that the token comes from (RFC 9068 §2.2.1).
@@ -477,6 +478,16 @@ impl AccessToken {
         match self.0.origin {
             Origin::Jws { .. } => TokenSource::Jws,
             Origin::Introspected { .. } => TokenSource::Introspected,
+        }
+    }
+
+    /// Returns when the answer of an introspection is too old, so that the issuer must be asked
+    /// again. `None` for a token whose signature was verified.
+    #[must_use]
+    pub fn introspected_until(&self) -> Option<UnixTime> {
+        match self.0.origin {
+            Origin::Jws { .. } => None,
+            Origin::Introspected { until, .. } => Some(until),
         }
     }
 

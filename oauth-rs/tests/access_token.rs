@@ -350,12 +350,17 @@ fn may_act_permits_one_party() {
     };
     let by_name = token(json!({"sub": "a"}));
     assert_eq!(by_name.may_act("a", None), Some(true));
-    assert_eq!(by_name.may_act("a", Some("https://b.example")), Some(true));
+    // Without `iss`, it is a party of the token's issuer.
+    assert_eq!(by_name.may_act("a", Some(ISSUER)), Some(true));
+    assert_eq!(by_name.may_act("a", Some("https://b.example")), Some(false));
     assert_eq!(by_name.may_act("b", None), Some(false));
     let whole = token(json!({"sub": "a", "iss": ISSUER}));
     assert_eq!(whole.may_act("a", None), Some(true));
     assert_eq!(whole.may_act("a", Some(ISSUER)), Some(true));
     assert_eq!(whole.may_act("a", Some("https://b.example")), Some(false));
+    let foreign = token(json!({"sub": "a", "iss": "https://b.example"}));
+    assert_eq!(foreign.may_act("a", None), Some(false));
+    assert_eq!(foreign.may_act("a", Some("https://b.example")), Some(true));
     let client = by_name.client_id();
     let by_client = token(json!({"client_id": client}));
     assert_eq!(by_client.may_act(client, None), Some(true));
@@ -366,6 +371,7 @@ fn may_act_permits_one_party() {
     assert_eq!(by_client.may_act("a", None), Some(false));
     for malformed in [
         json!({}),
+        json!({"iss": ISSUER}),
         json!("a"),
         json!(["a"]),
         json!({"sub": ["a"]}),

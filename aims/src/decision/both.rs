@@ -131,9 +131,10 @@ fn parties(principal: &Principal) -> Vec<Party<'_>> {
             Some(name) == agent || token.actors().is_empty() && by_rules()
         };
         let actor = token.current_actor();
-        if !is_agent(&actor.subject) {
-            let issuer = actor.issuer.as_deref().or(issuer);
-            all.push(party(Role::Actor, &actor.subject, issuer));
+        let named_by = actor.issuer.as_deref().or(issuer);
+        // A party of another issuer is not the agent, whatever its name.
+        if named_by != issuer || !is_agent(&actor.subject) {
+            all.push(party(Role::Actor, &actor.subject, named_by));
         }
     } else if let Some(transaction) = principal.transaction() {
         all.push(party(

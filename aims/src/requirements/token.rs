@@ -20,7 +20,7 @@ use crate::principal::Principal;
 #[derive(Clone, Debug, Default)]
 pub(super) struct TokenDemands {
     issuers: Vec<Issuer>,
-    actors: Vec<IdPattern>,
+    actors: Vec<(Issuer, IdPattern)>,
     permitted_actor: Asks,
     user: Asks,
     step_up: StepUp,
@@ -65,25 +65,31 @@ impl Requirements {
         self
     }
 
-    /// Accepts only access tokens whose current actor matches this pattern. May be repeated; one
-    /// match is enough. The token must be bound to a key or belong to the proven agent.
+    /// Accepts only access tokens of this issuer whose current actor is one of this issuer and
+    /// matches this pattern. May be repeated; one match is enough. The token must be bound to a key
+    /// or belong to the proven agent.
     ///
     /// The current actor is the outermost `act` (RFC 8693 §4.1). Without `act` it is the client to
     /// which the token was issued, by its identifier or by
     /// [`IssuerRules::client_is`](aims_oauth_rs::IssuerRules::client_is). Earlier actors do not
     /// count.
     ///
+    /// A party is named by its issuer and its subject together: an issuer of the guard can write
+    /// any text as `act.sub`. So a token of another issuer does not meet the requirement, and
+    /// neither does an actor with another issuer in `act.iss`.
+    ///
     /// ```
     /// use aims::Requirements;
     ///
-    /// // Only the assistants of one team may act for a user here.
-    /// let requirements = Requirements::new().actors("spiffe://example.org/team/*".parse()?);
+    /// // Only the assistants of one team may act for a user here, as this issuer names them.
+    /// let requirements = Requirements::new()
+    ///     .actors("https://as.example".parse()?, "spiffe://example.org/team/*".parse()?);
     /// # drop(requirements);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
-    pub fn actors(mut self, pattern: IdPattern) -> Self {
-        self.token.actors.push(pattern);
+    pub fn actors(mut self, issuer: Issuer, pattern: IdPattern) -> Self {
+        self.token.actors.push((issuer, pattern));
         self
     }
 
@@ -226,6 +232,10 @@ impl TokenDemands {
             || self.approved == Asks::Yes
     }
 
+    pub(super) const fn needs_details(&self) -> bool {
+        !self.details.is_empty()
+    }
+
     /// Returns whether the actor of the token decides.
     pub(super) fn asks_who_acts(&self) -> bool {
         !self.actors.is_empty() || self.permitted_actor == Asks::Yes
@@ -321,18 +331,32 @@ impl TokenDemands {
     }
 
     fn actor_matches(&self, token: &AccessToken) -> bool {
-        let matches = |id: &WorkloadId| self.actors.iter().any(|pattern| pattern.matches(id));
-        let by_name = WorkloadId::parse(&token.current_actor().subject);
+        let actor = token.current_actor();
+        let names = [
+            token.issuer(),
+            actor.issuer.as_deref().unwrap_or_else(|| token.issuer()),
+        ];
+        let is_of = |issuer: &Issuer| names.iter().all(|it| *it == issuer.as_str());
+        let mut own = self.actors.iter().filter(|(issuer, _)| is_of(issuer));
+        let by_name = WorkloadId::parse(&actor.subject).ok();
         let is_client = token.actors().is_empty();
-        by_name.is_ok_and(|id| matches(&id)) || is_client && token.workloads().any(matches)
+        own.any(|(_, pattern)| {
+            by_name.as_ref().is_some_and(|id| pattern.matches(id))
+                || is_client && token.workloads().any(|id| pattern.matches(id))
+        })
     }
 
     fn other_actor(&self, token: &AccessToken) -> String {
-        let expected: Vec<String> = self.actors.iter().map(ToString::to_string).collect();
+        let named = |(issuer, pattern): &(Issuer, IdPattern)| format!("{pattern} of {issuer}");
+        let expected: Vec<String> = self.actors.iter().map(named).collect();
         let expected = shown(expected.iter().map(String::as_str));
-        let found = shown([token.current_actor().subject.as_str()]);
+        let actor = token.current_actor();
+        let issuer = actor.issuer.as_deref().unwrap_or_else(|| token.issuer());
+        let found = format!("{} of {issuer}", actor.subject);
+        let found = shown([found.as_str()]);
+        let by = shown([token.issuer()]);
         format!(
-            "the current actor matches no pattern of this route: expected {expected}, found {found}"
+            "the current actor is none of this route: expected {expected}, found {found} in a token of {by}"
         )
     }
 

@@ -72,16 +72,27 @@ impl MayAct {
     }
 
     /// Returns whether every member of the claim is one of this party: `sub`, `iss` and
-    /// `client_id`. A claim without members, or with other ones, permits no party.
-    pub(super) fn permits(&self, subject: &str, issuer: &str, client: Option<&str>) -> bool {
-        let Some(members) = self.0.as_ref().filter(|it| !it.is_empty()) else {
+    /// `client_id`. A claim without `iss` names a party of the token's issuer, `own`. A claim
+    /// without `sub` and `client_id`, or with other members, permits no party.
+    pub(super) fn permits(
+        &self,
+        subject: &str,
+        issuer: &str,
+        own: &str,
+        client: Option<&str>,
+    ) -> bool {
+        let Some(members) = &self.0 else {
             return false;
         };
-        members.iter().all(|(name, value)| match name.as_str() {
-            "sub" => value == subject,
-            "iss" => value == issuer,
-            "client_id" => client.is_some_and(|it| value == it),
-            _ => false,
-        })
+        let has_name = members.contains_key("sub") || members.contains_key("client_id");
+        let is_of = members.get("iss").map_or(issuer == own, |it| it == issuer);
+        has_name
+            && is_of
+            && members.iter().all(|(name, value)| match name.as_str() {
+                "sub" => value == subject,
+                "iss" => true,
+                "client_id" => client.is_some_and(|it| value == it),
+                _ => false,
+            })
     }
 }
