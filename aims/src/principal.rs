@@ -65,6 +65,20 @@ impl Principal {
         Self(Arc::new(proven))
     }
 
+    /// Returns the same caller with what the issuer of its access token says of the token now.
+    pub(crate) fn with_token(&self, token: AccessToken) -> Self {
+        let proven = &*self.0;
+        Self::new(Proven {
+            agent: proven.agent.clone(),
+            proofs: proven.proofs.clone(),
+            token: Some(token),
+            transaction: proven.transaction.clone(),
+            unbound: proven.unbound,
+            inbound: proven.inbound.clone(),
+            resource: Arc::clone(&proven.resource),
+        })
+    }
+
     /// Returns the identifier of the agent that has proven possession of its key.
     ///
     /// Returns `None` if the request had only an access token: one that is bound to the key of a
@@ -321,8 +335,8 @@ impl Principal {
 
     /// Returns when the first of the credentials expires.
     ///
-    /// A new request after this time is refused. Work that a request has started may run longer; a
-    /// streamed response ends on routes that require scopes
+    /// A new request after this time is refused. Work that a request has started may run longer;
+    /// its streams end on routes that require scopes
     /// ([`Requirements::outlive_credentials`](crate::Requirements::outlive_credentials)).
     #[must_use]
     pub fn expires(&self) -> UnixTime {

@@ -107,6 +107,7 @@ impl Refusal {
         "guard.transaction",
         "guard.transaction_uncovered",
         "guard.unavailable",
+        "guard.upgrade",
     ];
 
     pub(crate) fn new(

@@ -69,6 +69,15 @@ enum Accepts {
     No,
 }
 
+/// The event that ends the streams of a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum StreamEnd {
+    /// The end of the first credential, or a revocation.
+    Credentials,
+    /// A revocation.
+    Revocation,
+}
+
 /// Demands of the route that must be named.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Asks {
@@ -277,20 +286,52 @@ impl Requirements {
         self
     }
 
-    /// Lets responses stream on after the credentials of their requests have expired or were
-    /// revoked.
+    /// Lets requests and responses stream on after the credentials have expired or were revoked.
+    /// Permits other protocols, such as WebSocket.
     ///
-    /// By default, on a route that requires scopes, a response ends with an error when the first of
-    /// the credentials expires, after the clock skew, and when one is revoked.
+    /// By default both bodies of a call end with an error when one of its credentials is revoked.
+    /// On a route that requires rights (scopes, roles, authorization details, or scopes of a
+    /// transaction), they also end when the first credential expires, after the clock skew. The
+    /// guard refuses a request for another protocol (`Upgrade`, `CONNECT`), because it cannot end
+    /// that.
+    ///
+    /// A service for which this is set ends its connections itself:
+    ///
+    /// ```
+    /// # fn example(guard: aims::Guard) -> Result<(), Box<dyn std::error::Error>> {
+    /// use aims::{Principal, Requirements};
+    ///
+    /// /// Returns when a connection of this caller has to end.
+    /// fn last_second(who: &Principal) -> u64 {
+    ///     who.expires().as_secs()
+    /// }
+    ///
+    /// let route = Requirements::new().scopes("chat".parse()?).outlive_credentials();
+    /// let sockets = guard.requiring(route)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn outlive_credentials(mut self) -> Self {
         self.outliving = Accepts::Yes;
         self
     }
 
-    /// Returns whether a response ends with the credentials of its request.
-    pub(crate) fn ends_with_credentials(&self) -> bool {
-        self.scopes.is_some() && self.outliving != Accepts::Yes
+    /// Returns what ends the streams of a call, unless they may go on.
+    pub(crate) fn stream_end(&self) -> Option<StreamEnd> {
+        if self.outliving == Accepts::Yes {
+            return None;
+        }
+        let of_transaction = self.transaction.as_ref();
+        let needs_rights = self.scopes.is_some()
+            || !self.roles.is_empty()
+            || self.token.needs_details()
+            || of_transaction.is_some_and(|it| it.scopes.is_some());
+        Some(if needs_rights {
+            StreamEnd::Credentials
+        } else {
+            StreamEnd::Revocation
+        })
     }
 
     pub(crate) fn allows_bearer(&self) -> bool {

@@ -15,7 +15,7 @@ use std::task::{Context, Poll};
 
 use aims::cred::{FixedSource, Identity, IdentitySource};
 use aims::fetch::Fetch as _;
-use aims::guard::layer::{RequestBody, ResponseBody};
+use aims::guard::layer::{RequestBody, RequestBodyError, ResponseBody};
 use aims::guard::{GuardBuilder, HttpSignatures, Trusting};
 use aims::http_sig::digest::BodyError;
 use aims::jose::time::{Clock, UnixTime};
@@ -503,7 +503,7 @@ async fn through(
     let service = tower::service_fn(|request: Request<RequestBody<Chunks>>| async {
         let told = match request.into_body().collect().await {
             Ok(content) => content.to_bytes().len().to_string(),
-            Err(BodyError::Digest(error)) => error.code().to_owned(),
+            Err(RequestBodyError::Content(BodyError::Digest(error))) => error.code().to_owned(),
             Err(error) => error.to_string(),
         };
         Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(told.into_bytes())))

@@ -1,4 +1,5 @@
-//! A streamed response ends with the credentials of its request, on routes that require scopes.
+//! A streamed response ends with the credentials of its request: by a revocation, and on routes
+//! that require rights when they expire.
 
 #![cfg(all(feature = "tool", feature = "tower"))]
 #![expect(
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use aims::guard::layer::StreamEnded;
 use aims::jose::time::{Clock, UnixTime};
+use aims::oauth_wire::authorization_details::ToolDetail;
 use aims::revoked::{Credential, RevocationList, Revoked, RevokedBy};
 use aims::{Guard, Requirements};
 use bytes::Bytes;
@@ -100,6 +102,9 @@ impl Scene {
         claims["client_id"] = "web".into();
         claims["sub"] = "alice".into();
         claims.as_object_mut().unwrap().remove("cnf");
+        claims["roles"] = serde_json::json!(["operator"]);
+        claims["authorization_details"] =
+            serde_json::json!([{"type": "aims_tool", "actions": ["read"]}]);
         let mut head = bare();
         let token = format!("Bearer {}", self.world.token(&claims));
         head.headers.insert("authorization", token.parse().unwrap());
@@ -238,12 +243,12 @@ async fn a_call_of_grpc_ends_with_a_status() {
     assert_eq!(code(&*error), "guard.stream_expired");
 }
 
-/// A route may let responses stream on by name, and one without scopes does.
+/// A route may let responses stream on by name.
 #[tokio::test(start_paused = true)]
-async fn other_responses_stream_on() {
+async fn a_route_may_let_responses_stream_on() {
     for route in [
         scopes().outlive_credentials(),
-        Requirements::new().accept_bearer(),
+        Requirements::new().accept_bearer().outlive_credentials(),
     ] {
         let scene = Scene::new(route);
         let (mut sender, mut body) = scene.call("application/json").await;
@@ -256,6 +261,52 @@ async fn other_responses_stream_on() {
         assert_eq!(frame.into_data().unwrap(), "late");
         drop(sender);
         assert!(body.frame().await.is_none());
+    }
+}
+
+/// On a route that requires no rights, a response goes on when its token expires, and ends with a
+/// revocation, or when that is not known.
+#[tokio::test(start_paused = true)]
+async fn a_revocation_ends_every_response() {
+    for (is_stale, expected) in [
+        (false, "guard.stream_revoked"),
+        (true, "guard.stream_stale"),
+    ] {
+        let scene = Scene::new(Requirements::new().accept_bearer());
+        let (mut sender, mut body) = scene.call("application/json").await;
+        scene.at(NOW + 86_400);
+        sender.send_data("late".into()).await.unwrap();
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "late");
+        if is_stale {
+            scene.revoked.1.store(false, Ordering::SeqCst);
+        } else {
+            let list = &scene.revoked.0;
+            list.revoke(RevokedBy::Issuer(ISSUER.to_owned()), at(NOW));
+        }
+        sender.send_data("later".into()).await.unwrap();
+        let error = body.frame().await.unwrap().unwrap_err();
+        assert_eq!(code(&*error), expected);
+    }
+}
+
+/// Roles and authorization details are rights like scopes.
+#[tokio::test(start_paused = true)]
+async fn every_right_ends_with_its_token() {
+    let bearer = || Requirements::new().accept_bearer();
+    let detail = || ToolDetail::new().actions(["read"]);
+    for (route, expected) in [
+        (bearer().roles(["operator"]), Some("guard.stream_expired")),
+        (bearer().details(detail()), Some("guard.stream_expired")),
+        (bearer().issuer(ISSUER.parse().unwrap()), None),
+    ] {
+        let scene = Scene::new(route);
+        let (mut sender, mut body) = scene.call("application/json").await;
+        scene.at(NOW + 331);
+        sender.send_data("late".into()).await.unwrap();
+        let frame = body.frame().await.unwrap();
+        let found = frame.as_ref().err().map(|error| code(&**error));
+        assert_eq!(found, expected);
     }
 }
 

@@ -328,7 +328,7 @@ impl<M> Guard<M> {
     }
 
     /// Asks the resolver, and waits for at most the deadline.
-    async fn resolve(&self, need: Need) -> Resolved {
+    pub(super) async fn resolve(&self, need: Need) -> Resolved {
         let inner = &*self.inner;
         let keys = need.keys().is_some();
         let asked = match (&need, &inner.replay, &inner.decides) {

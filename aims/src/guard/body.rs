@@ -14,8 +14,8 @@ pin_project! {
     /// The body of a response behind [`Guard::layer`](crate::Guard::layer).
     ///
     /// It is the body of the inner service, which streams, or one that the guard wrote: a refusal,
-    /// a signed response or the metadata of the resource. On a route that requires scopes, it ends
-    /// with an error when the credentials of the request end.
+    /// a signed response or the metadata of the resource. It ends with an error when the
+    /// credentials of the request end ([`Guard::layer`](crate::Guard::layer)).
     #[derive(Debug)]
     #[project = Projection]
     pub struct ResponseBody<R> {
@@ -80,7 +80,7 @@ where
                     if ending.has_ended() {
                         return Poll::Ready(None);
                     }
-                    if let Some(error) = ending.check() {
+                    if let Some(error) = ready!(ending.poll(context)) {
                         return Poll::Ready(Some(end(ending, error)));
                     }
                 }

@@ -24,7 +24,7 @@ use crate::decision::{Authorize, Extract, RequirementsAlone};
 use crate::record::{Record, ToTracing};
 use crate::requirements::Requirements;
 use crate::resolve::{Resolve, Unresolved};
-use crate::revoked::{NothingRevoked, Revoked};
+use crate::revoked::Revoked;
 
 /// Type state of a [`GuardBuilder`] that has no source of trust yet. It cannot be built.
 #[derive(Debug)]
@@ -117,7 +117,7 @@ pub(super) struct Settings {
     extract: Vec<Arc<dyn Extract>>,
     decides: Decides,
     record: Arc<dyn Record>,
-    revoked: Arc<dyn Revoked>,
+    revoked: Option<Arc<dyn Revoked>>,
     resolve: Arc<dyn Resolve>,
     deadline: Duration,
     passes_token: bool,
@@ -180,7 +180,7 @@ impl Guard {
             extract: Vec::new(),
             decides: Decides::Local(Arc::new(RequirementsAlone)),
             record: Arc::new(ToTracing),
-            revoked: Arc::new(NothingRevoked),
+            revoked: None,
             resolve: Arc::new(Unresolved),
             deadline: Duration::from_secs(30),
             passes_token: false,
@@ -480,7 +480,7 @@ impl<T, M> GuardBuilder<T, M> {
     /// [`RevocationList`](crate::revoked::RevocationList). The guard asks it about every credential
     /// of every request.
     pub fn revoked(mut self, revoked: impl Revoked + 'static) -> Self {
-        self.settings.revoked = Arc::new(revoked);
+        self.settings.revoked = Some(Arc::new(revoked));
         self
     }
 

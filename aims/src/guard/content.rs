@@ -13,6 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use pin_project_lite::pin_project;
 
+use super::ending::{Ending, StreamEnded};
 use super::post_admission::AdmittedRequest;
 
 pin_project! {
@@ -26,6 +27,9 @@ pin_project! {
     ///   that is dropped before its end is not compared.
     ///
     /// Trailers of a covered content are dropped, because no signature covers them.
+    ///
+    /// The body ends with an error when the credentials of the request end
+    /// ([`Guard::layer`](crate::Guard::layer)).
     #[derive(Debug)]
     pub struct RequestBody<B> {
         ahead: VecDeque<Bytes>,
@@ -33,7 +37,21 @@ pin_project! {
         rest: Rest<B>,
         // The accepted request, if the guard accepted it before the whole content had arrived.
         admitted: Option<Arc<AdmittedRequest>>,
+        // Ends the body together with the credentials of its request.
+        ending: Option<Box<Ending>>,
     }
+}
+
+/// Error of a [`RequestBody`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestBodyError<E> {
+    /// The content differs from the signed one, or could not be read.
+    #[error(transparent)]
+    Content(BodyError<E>),
+    /// The credentials of the request have ended before the content.
+    #[error(transparent)]
+    Ended(StreamEnded),
 }
 
 pin_project! {
@@ -45,6 +63,9 @@ pin_project! {
         Covered { #[pin] body: VerifiedBody<Pin<Box<B>>> },
     }
 }
+
+/// The next frame of a content.
+type Polled<E> = Poll<Option<Result<Frame<Bytes>, E>>>;
 
 /// The number of bytes that are compared before the inner service is called.
 const AHEAD: u64 = 64 * 1024;
@@ -63,6 +84,11 @@ impl<B: Body> RequestBody<B> {
     /// Sets the accepted request for the event that reports a wrong content.
     pub(super) fn admitted_by(&mut self, request: &Arc<AdmittedRequest>) {
         self.admitted = Some(Arc::clone(request));
+    }
+
+    /// Ends the body when the credentials of its request end.
+    pub(super) fn set_ending(&mut self, ending: Ending) {
+        self.ending = Some(Box::new(ending));
     }
 
     /// Creates a body whose content a proof covers, of at most `limit` bytes. Without a digest the
@@ -95,11 +121,11 @@ impl<B: Body> RequestBody<B> {
     }
 
     const fn new(ahead: VecDeque<Bytes>, rest: Rest<B>) -> Self {
-        let admitted = None;
         Self {
             ahead,
             rest,
-            admitted,
+            admitted: None,
+            ending: None,
         }
     }
 
@@ -122,12 +148,63 @@ impl<B: Body> RequestBody<B> {
 /// The pieces are converted to [`Bytes`]. This copies nothing if they are [`Bytes`] already.
 impl<B: Body> Body for RequestBody<B> {
     type Data = Bytes;
-    type Error = BodyError<B::Error>;
+    type Error = RequestBodyError<B::Error>;
 
-    fn poll_frame(
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled<Self::Error> {
+        let ended = |error| Some(Err(RequestBodyError::Ended(error)));
+        if let Some(ending) = self.as_mut().project().ending {
+            if ending.has_ended() {
+                return Poll::Ready(None);
+            }
+            if let Some(error) = ready!(ending.poll(context)) {
+                return Poll::Ready(ended(error));
+            }
+        }
+        match self.as_mut().poll_content(context) {
+            Poll::Ready(frame) => {
+                Poll::Ready(frame.map(|it| it.map_err(RequestBodyError::Content)))
+            }
+            Poll::Pending => match self.project().ending {
+                Some(ending) => ending.poll_idle(context).map(ended),
+                None => Poll::Pending,
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let has_ended = self.ending.as_ref().is_some_and(|it| it.has_ended());
+        let is_read = || match &self.rest {
+            Rest::Read => true,
+            Rest::Uncovered { body } => body.is_end_stream(),
+            Rest::Covered { body } => body.is_end_stream(),
+        };
+        has_ended || self.ahead.is_empty() && is_read()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = match &self.rest {
+            Rest::Read => SizeHint::with_exact(0),
+            Rest::Uncovered { body } => body.size_hint(),
+            Rest::Covered { body } => body.size_hint(),
+        };
+        let ahead = self.ahead.iter().fold(0_u64, |sum, data| {
+            sum.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX))
+        });
+        let mut hint = SizeHint::new();
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper.saturating_add(ahead));
+        }
+        hint.set_lower(rest.lower().saturating_add(ahead));
+        hint
+    }
+}
+
+impl<B: Body> RequestBody<B> {
+    /// Polls the content, whatever the credentials of its request are.
+    fn poll_content(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+    ) -> Polled<BodyError<B::Error>> {
         let this = self.project();
         if let Some(data) = this.ahead.pop_front() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -155,32 +232,6 @@ impl<B: Body> Body for RequestBody<B> {
                 frame => Poll::Ready(frame),
             },
         }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.ahead.is_empty()
-            && match &self.rest {
-                Rest::Read => true,
-                Rest::Uncovered { body } => body.is_end_stream(),
-                Rest::Covered { body } => body.is_end_stream(),
-            }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        let rest = match &self.rest {
-            Rest::Read => SizeHint::with_exact(0),
-            Rest::Uncovered { body } => body.size_hint(),
-            Rest::Covered { body } => body.size_hint(),
-        };
-        let ahead = self.ahead.iter().fold(0_u64, |sum, data| {
-            sum.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX))
-        });
-        let mut hint = SizeHint::new();
-        if let Some(upper) = rest.upper() {
-            hint.set_upper(upper.saturating_add(ahead));
-        }
-        hint.set_lower(rest.lower().saturating_add(ahead));
-        hint
     }
 }
 

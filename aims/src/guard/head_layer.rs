@@ -9,16 +9,17 @@ use tower_service::Service;
 
 use super::Guard;
 use super::layer::{
-    GuardLayer, Guarded, add_nonce, answer, is_grpc, next_nonce, restore_original_uri,
+    GuardLayer, Guarded, add_nonce, answer, is_grpc, next_nonce, restore_original_uri, switched,
 };
+use super::post_admission::AdmittedRequest;
 
 impl<M> Guard<M> {
     /// Returns a layer like [`layer`](Self::layer), for a service whose request and response bodies
     /// must keep their types.
     ///
     /// It verifies only the head of a request. An HTTP signature covers the content, so this layer
-    /// does not accept one as a proof. Responses of the service do not end with the credentials of
-    /// their requests.
+    /// does not accept one as a proof. Streams do not end with the credentials of their requests.
+    /// Other protocols are refused as in [`layer`](Self::layer).
     #[must_use]
     pub fn head_layer(&self) -> HeadLayer {
         GuardLayer::new(self.deferred())
@@ -69,8 +70,16 @@ where
                 Ok(principal) => {
                     guard.strip(&mut parts.headers, &principal);
                     let nonce = next_nonce(&principal);
+                    let watched = guard.stream_end().is_some().then(|| {
+                        let admitted = guard.admitted(&parts, &principal);
+                        AdmittedRequest::brief(&guard, &parts, admitted)
+                    });
                     parts.extensions.insert(principal);
-                    let mut response = inner.call(Request::from_parts(parts, body)).await?;
+                    let response = inner.call(Request::from_parts(parts, body)).await?;
+                    let mut response = match switched(watched.as_ref(), &response) {
+                        Some(refusal) => answer(refusal, is_grpc),
+                        None => response,
+                    };
                     add_nonce(&mut response, nonce);
                     response
                 }

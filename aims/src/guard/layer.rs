@@ -20,14 +20,15 @@ use tower_service::Service;
 
 use super::admission::{Admission, within};
 pub use super::body::ResponseBody;
-pub use super::content::RequestBody;
+pub use super::content::{RequestBody, RequestBodyError};
 use super::ending::Ending;
 pub use super::ending::StreamEnded;
 use super::evidence::{UnspentProof, http_signature};
+use super::lifetime::Lifetime;
 use super::post_admission::{AdmittedRequest, CONTENT_UNREAD};
 use super::received::ReceivedRequest;
 use super::refused::Refused;
-use super::{Deferred, Guard, Signatures};
+use super::{Deferred, Guard, Signatures, upgrade};
 use crate::principal::Principal;
 use crate::refusal::{ErrorResponse, GRPC, Refusal};
 
@@ -62,10 +63,24 @@ impl<M> Guard<M> {
     ///
     /// # Responses
     ///
-    /// Responses stream, unless the caller demands a signed response. On a route that requires
-    /// scopes, a response ends with [`StreamEnded`] when the first credential of its request
-    /// expires, after the clock skew, or when one is revoked
-    /// ([`Requirements::outlive_credentials`](crate::Requirements::outlive_credentials)).
+    /// Responses stream, unless the caller demands a signed response.
+    ///
+    /// # Streams
+    ///
+    /// The body of a request and that of its response end with [`StreamEnded`] when a credential of
+    /// the request is revoked. On a route that requires scopes or other rights, they also end when
+    /// the first credential expires, after the clock skew. The issuer of an opaque token is asked
+    /// again when its answer has come of age
+    /// ([`OpaqueTokens::ceiling`](super::OpaqueTokens::ceiling)); nothing is passed on meanwhile.
+    /// The streams end if it does not answer, or if the route does not accept the token any longer.
+    ///
+    /// The guard cannot end a connection that has changed its protocol, such as one of WebSocket.
+    /// It refuses such a request with 403 and `guard.upgrade`.
+    ///
+    /// [`Requirements::outlive_credentials`](crate::Requirements::outlive_credentials) permits
+    /// streams that do not end, and other protocols.
+    ///
+    /// # Signed responses
     ///
     /// If a signed response is demanded, the layer reads the
     /// response completely and signs it; the key may be in a device or behind a network. If the
@@ -147,8 +162,9 @@ impl Guard<Deferred> {
         let mut content = content.ok_or_else(|| content_unread().refusal)?;
         let principal = admitted.principal.clone();
         let signs = self.signature_to_answer(&principal).is_some();
-        // A signed response does not stream.
-        let ends = !signs && self.route.requirements.ends_with_credentials();
+        let lifetime = self.stream_end();
+        let lifetime = lifetime.map(|it| Lifetime::new(self, it, &parts, &principal));
+        let ends = lifetime.is_some();
         let mut kept = None;
         if signs {
             // The response is signed over the request as it arrived.
@@ -156,12 +172,14 @@ impl Guard<Deferred> {
         } else if ends || content.has_more_to_compare() {
             kept = Some(AdmittedRequest::brief(self, &parts, admitted));
         }
-        let kept = kept.map(Arc::new);
+        let kept = kept.map(|it| Arc::new(it.with_lifetime(lifetime)));
         if let Some(kept) = &kept {
             content.admitted_by(kept);
         }
-        let ending = kept.clone().filter(|_| ends);
-        let ending = ending.map(|it| Box::new(Ending::new(it)));
+        let watched = kept.clone().filter(|_| ends);
+        if let Some(watched) = &watched {
+            content.set_ending(Ending::new(Arc::clone(watched)));
+        }
         parts.uri = routed;
         self.strip(&mut parts.headers, &principal);
         let nonce = next_nonce(&principal);
@@ -171,7 +189,7 @@ impl Guard<Deferred> {
             request,
             nonce,
             to_sign: kept.filter(|_| signs),
-            ending,
+            watched,
         })
     }
 }
@@ -182,7 +200,18 @@ struct AdmittedCall<B> {
     /// The value of `DPoP-Nonce` in the response.
     nonce: Option<HeaderValue>,
     to_sign: Option<Arc<AdmittedRequest>>,
-    ending: Option<Box<Ending>>,
+    /// The request, if its streams end with its credentials.
+    watched: Option<Arc<AdmittedRequest>>,
+}
+
+/// Refuses a response that switches protocols, where streams end.
+pub(super) fn switched<R>(
+    watched: Option<&AdmittedRequest>,
+    response: &Response<R>,
+) -> Option<Refusal> {
+    let watched = watched?;
+    let refused = upgrade::switched(response.status())?;
+    Some(watched.refuse(refused))
 }
 
 /// Stores the result of the comparison in the admission.
@@ -326,17 +355,22 @@ where
                 None => match guard.admit_request(request).await {
                     Ok(admitted) => {
                         let response = inner.call(admitted.request).await?;
-                        let mut response = match admitted.to_sign {
-                            None => {
-                                let is_grpc = is_grpc && has_grpc_content(response.headers());
-                                let mut ending = admitted.ending;
-                                if let Some(ending) = &mut ending {
-                                    ending.set_grpc(is_grpc);
+                        let watched = admitted.watched;
+                        let mut response =
+                            match (switched(watched.as_deref(), &response), admitted.to_sign) {
+                                (Some(refusal), _) => refused(refusal),
+                                (None, None) => {
+                                    let is_grpc = is_grpc && has_grpc_content(response.headers());
+                                    let ending = watched.map(|it| Ending::new(it).of_grpc(is_grpc));
+                                    response.map(|it| {
+                                        ResponseBody::service(it).ending(ending.map(Box::new))
+                                    })
                                 }
-                                response.map(|it| ResponseBody::service(it).ending(ending))
-                            }
-                            Some(request) => request.sign(response).await.unwrap_or_else(refused),
-                        };
+                                // A signed response does not stream.
+                                (None, Some(request)) => {
+                                    request.sign(response).await.unwrap_or_else(refused)
+                                }
+                            };
                         add_nonce(&mut response, admitted.nonce);
                         response
                     }
@@ -357,11 +391,14 @@ pub(super) fn next_nonce(principal: &Principal) -> Option<HeaderValue> {
 }
 
 impl<M> Guard<M> {
-    /// Removes the fields that handlers must not read or forward: those of client certificates, and
-    /// the accepted access token.
+    /// Removes the fields that handlers must not read or forward: those of client certificates, the
+    /// accepted access token, and where streams end, an offer of another protocol.
     pub(super) fn strip(&self, headers: &mut HeaderMap, principal: &Principal) {
         if let Some(certificates) = &self.inner.certificates {
             certificates.strip(headers);
+        }
+        if self.stream_end().is_some() {
+            upgrade::strip(headers);
         }
         if principal.access_token().is_some() && !self.inner.passes_token {
             headers.remove(header::AUTHORIZATION);

@@ -26,6 +26,7 @@ mod fields;
 mod head;
 pub mod head_layer;
 pub mod layer;
+mod lifetime;
 mod metadata;
 mod opaque;
 mod parse;
@@ -39,6 +40,7 @@ mod spend;
 mod start;
 pub(crate) mod target;
 mod transactions;
+mod upgrade;
 mod verify;
 
 use std::fmt;
@@ -153,6 +155,9 @@ struct Inner {
     decides: Decides,
     record: Arc<dyn Record>,
     revoked: Arc<dyn Revoked>,
+    /// Whether a credential can be revoked: there is a source of revocations, or an issuer that is
+    /// asked about tokens.
+    watches: bool,
     resolve: Arc<dyn Resolve>,
     deadline: Duration,
     skew: Skew,

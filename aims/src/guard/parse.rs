@@ -2,6 +2,7 @@
 
 use aims_error::ErrorKind;
 use aims_jose::digest::{Fingerprint, Hashed};
+use aims_jose::secret::SecretText;
 use aims_oauth_rs::{AccessToken, TokenScheme, bearer_or_dpop_token, bearer_token};
 use aims_oauth_wire::certificate::PeerCertificate;
 use aims_oauth_wire::dpop;
@@ -117,6 +118,12 @@ impl<M> Guard<M> {
             scheme,
             text: Hashed::of(text),
         }))
+    }
+
+    /// Returns the text of the access token of an accepted request.
+    pub(super) fn presented_token(&self, headers: &HeaderMap) -> Option<SecretText> {
+        let token = self.read_token(headers).ok()??;
+        Some(token.text.text().into())
     }
 
     /// Refuses a request that lacks a required credential or proof.

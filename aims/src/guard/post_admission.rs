@@ -12,18 +12,22 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
 use super::admission::within;
 use super::body::ResponseBody;
+use super::lifetime::Lifetime;
 use super::record::Admitted;
+use super::refused::Refused;
 use super::signed::{Signatures, Unsignable};
 use super::{Deferred, Guard};
 use crate::decision::Reason;
+use crate::principal::Principal;
 use crate::refusal::Refusal;
-use crate::revoked::Credential;
 
 /// An accepted request, as it arrived.
 pub(super) struct AdmittedRequest {
     guard: Guard<Deferred>,
     head: Parts,
     admitted: Admitted,
+    /// The credentials that end the streams of the request, if they end.
+    lifetime: Option<Lifetime>,
 }
 
 impl AdmittedRequest {
@@ -37,6 +41,7 @@ impl AdmittedRequest {
             guard: guard.clone(),
             head,
             admitted,
+            lifetime: None,
         }
     }
 
@@ -52,39 +57,34 @@ impl AdmittedRequest {
             guard: guard.clone(),
             head,
             admitted,
+            lifetime: None,
         }
     }
 
-    /// Returns how long the credentials of the request are still good, with the clock skew. `None`
-    /// if they have expired, one of them was revoked, or revocations may be missing.
-    pub(super) fn credentials_left(&self) -> Option<Duration> {
-        let inner = &*self.guard.inner;
-        let now = inner.clock.now();
-        let ends = self.admitted.principal.expires();
-        let has_ended = inner.skew.has_ended(ends.as_secs(), now.as_secs());
-        if has_ended || self.is_revoked() || self.is_stale() {
-            return None;
+    /// Sets what ends the streams of the request.
+    pub(super) fn with_lifetime(mut self, lifetime: Option<Lifetime>) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    pub(super) const fn lifetime(&self) -> Option<&Lifetime> {
+        self.lifetime.as_ref()
+    }
+
+    pub(super) const fn guard(&self) -> &Guard<Deferred> {
+        &self.guard
+    }
+
+    pub(super) const fn principal(&self) -> &Principal {
+        &self.admitted.principal
+    }
+
+    /// Refuses the response of the service.
+    pub(super) fn refuse(&self, refused: Refused) -> Refusal {
+        for reason in &refused.reasons {
+            self.record(reason);
         }
-        let ends = ends.as_secs().saturating_add(inner.skew.as_secs());
-        Some(Duration::from_secs(ends.saturating_sub(now.as_secs())))
-    }
-
-    /// Returns whether a credential of the request was revoked.
-    pub(super) fn is_revoked(&self) -> bool {
-        let now = self.guard.inner.clock.now();
-        let principal = &self.admitted.principal;
-        let credentials = [
-            principal.wit().map(Credential::Wit),
-            principal.access_token().map(Credential::AccessToken),
-            principal.transaction().map(Credential::TransactionToken),
-        ];
-        let mut held = credentials.into_iter().flatten();
-        held.any(|it| self.guard.inner.revoked.is_revoked(it, now))
-    }
-
-    /// Returns whether the source of revocations may lack some.
-    pub(super) fn is_stale(&self) -> bool {
-        !self.guard.inner.revoked.is_current()
+        refused.refusal
     }
 
     /// Records what happened after the request was accepted.

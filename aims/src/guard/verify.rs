@@ -38,6 +38,7 @@ impl<M> Guard<M> {
         let unspent = examined?;
         let inner = &*self.inner;
         inner.paths.check(&received.head.uri, &inner.resource)?;
+        self.check_upgrade(received.head)?;
         check_extracted(&inner.fields, &received.head.headers, &unspent)?;
         if let ReceivedContent::Whole(content) = received.content {
             for check in unspent.iter().filter_map(UnspentProof::content) {

@@ -16,6 +16,7 @@ use crate::guard::spend::Replay;
 use crate::guard::target::{Paths, external_origin};
 use crate::guard::transactions::Transactions;
 use crate::guard::{Audience, BuildError, Cors, Guard, Inner, Route};
+use crate::revoked::NothingRevoked;
 
 impl Settings {
     pub(super) fn build<M>(self) -> Result<Guard<M>, BuildError> {
@@ -94,6 +95,7 @@ impl Settings {
         {
             store.begin(self.clock.0.now());
         }
+        let watches = self.revoked.is_some() || opaque.issuers().next().is_some();
         let inner = Inner {
             resource: resource.as_str().into(),
             paths,
@@ -117,7 +119,8 @@ impl Settings {
             extract: self.extract,
             decides: self.decides,
             record: self.record,
-            revoked: self.revoked,
+            watches,
+            revoked: self.revoked.unwrap_or_else(|| Arc::new(NothingRevoked)),
             resolve: self.resolve,
             deadline: self.deadline,
             skew: self.skew.unwrap_or_default(),
