@@ -38,7 +38,7 @@
 //! - A user of its own, with a password, for the keys `{aims}:*` and the channel
 //!   `{aims}:revocations`, and TLS (`rediss`) unless it is on the same machine. A program that can
 //!   write these keys can let proofs be used twice.
-//! - The commands `SET`, `GET`, `INFO`, `TIME`, `XADD`, `XRANGE`, `XLEN`, `XTRIM`, `PUBLISH`,
+//! - The commands `SET`, `GET`, `INFO`, `TIME`, `XADD`, `XRANGE`, `XLEN`, `XDEL`, `PUBLISH`,
 //!   `SUBSCRIBE`, `MULTI`, `EXEC`, `PING`, `HELLO`, `AUTH`, `SELECT`, `CLIENT`.
 //!
 //! # When the server loses its memory
@@ -48,6 +48,7 @@
 //! server's clock, one of them is missing or another. Then the guards refuse proofs that may have
 //! been accepted before, with `replay.before_start` and 503, for about the clock skew of the guard
 //! (30 s). Each server adds the revocations that it knows to a stream that lost them.
+//! Entries that several servers add count once.
 //!
 //! A failover to a replica loses what was not replicated yet. While an old primary server still
 //! accepts writes, both accept the same proof once: set `min-replicas-to-write`. If all servers of
@@ -61,6 +62,7 @@ mod feed;
 mod link;
 mod replay;
 mod revocations;
+mod room;
 #[cfg(feature = "redis-tokens")]
 mod tokens;
 
@@ -158,8 +160,9 @@ impl SharedStoreBuilder {
     }
 
     /// Sets the maximum number of revocations, in the memory of each server and in the stream.
-    /// Defaults to 1,000,000. The store replaces more by one that revokes everything until the
-    /// newest of the oldest half.
+    /// Defaults to 1,000,000. Of a stream with more entries, the store first removes those that say
+    /// nothing new. It replaces more revocations by one that revokes everything until the newest of
+    /// the oldest half.
     pub const fn revocations(mut self, most: usize) -> Self {
         self.capacity = most;
         self

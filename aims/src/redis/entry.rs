@@ -22,6 +22,8 @@ pub(super) struct Entry {
 pub(super) struct Placed {
     pub(super) id: String,
     pub(super) entry: Entry,
+    /// Whether this version knows the entry. Otherwise it revokes everything until its time.
+    pub(super) is_known: bool,
 }
 
 impl Entry {
@@ -37,13 +39,24 @@ impl Entry {
 
     /// Returns the fields of the entry. Equal entries have equal fields.
     pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+        let mut fields = self.scope();
+        fields.push(("until", self.until.as_secs().to_string()));
+        fields
+    }
+
+    /// Returns the fields that say what the entry revokes.
+    pub(super) fn scope(&self) -> Vec<(&'static str, String)> {
+        Self::scope_of(&self.by)
+    }
+
+    pub(super) fn scope_of(by: &RevokedBy) -> Vec<(&'static str, String)> {
         let one = |kind: &str, name: &str| vec![("by", kind.to_owned()), ("name", name.to_owned())];
         let of = |kind: &str, issuer: &str, name: &str| {
             let mut fields = one(kind, name);
             fields.push(("issuer", issuer.to_owned()));
             fields
         };
-        let mut fields = match &self.by {
+        match by {
             RevokedBy::SignedHash { hash, expires } => {
                 let mut fields = one("signed_hash", &base64url::encode(hash));
                 fields.push(("expires", expires.as_secs().to_string()));
@@ -58,32 +71,32 @@ impl Entry {
             RevokedBy::Client { issuer, client } => of("client", issuer, client),
             RevokedBy::Session { issuer, session } => of("session", issuer, session),
             RevokedBy::TokenId { issuer, token_id } => of("token_id", issuer, token_id),
-        };
-        fields.push(("until", self.until.as_secs().to_string()));
-        fields
+        }
     }
 
     /// Reads an entry.
     ///
     /// An entry that this version does not know, or that is malformed, revokes everything that was
-    /// issued until its time: it must not be lost.
-    fn parse(id: &str, fields: &HashMap<String, String>) -> Self {
+    /// issued until its time: it must not be lost. Returns whether it is known as well.
+    fn parse(id: &str, fields: &HashMap<String, String>) -> (Self, bool) {
         let seconds = |name: &str| fields.get(name)?.parse::<u64>().ok();
         // The first part of an identifier is the time of the server, in milliseconds.
         let added = || Some(id.split_once('-')?.0.parse::<u64>().ok()?.div_ceil(1_000));
         let until = seconds("until").or_else(added).unwrap_or(u64::MAX);
         let until = at(until);
-        let by = Self::scope(fields).unwrap_or_else(|| {
+        let by = Self::read_scope(fields);
+        let is_known = by.is_some();
+        let by = by.unwrap_or_else(|| {
             tracing::warn!(
                 id,
                 "unknown entry in the stream of revocations: everything is revoked"
             );
             RevokedBy::Everything
         });
-        Self { by, until }
+        (Self { by, until }, is_known)
     }
 
-    fn scope(fields: &HashMap<String, String>) -> Option<RevokedBy> {
+    fn read_scope(fields: &HashMap<String, String>) -> Option<RevokedBy> {
         let get = |name: &str| fields.get(name).cloned();
         let name = get("name")?;
         Some(match fields.get("by")?.as_str() {
@@ -145,8 +158,12 @@ impl Placed {
                 [name, value] => Some((text(name)?, text(value)?)),
                 _ => None,
             });
-            let entry = Entry::parse(&id, &pairs.collect());
-            Some(Self { id, entry })
+            let (entry, is_known) = Entry::parse(&id, &pairs.collect());
+            Some(Self {
+                id,
+                entry,
+                is_known,
+            })
         });
         let parsed: Option<Vec<_>> = parsed.collect();
         parsed.ok_or(unexpected("entries of a stream"))

@@ -31,6 +31,8 @@ pub(super) struct Progress {
     last: String,
     /// The entries of the stream, while all of it is read.
     seen: Option<HashSet<Vec<(&'static str, String)>>>,
+    /// Entries of this server's list that the stream may lack. Set once all of it was read.
+    missing: Option<Vec<Entry>>,
     /// When to add again what the stream lacks. Set when the server had no memory left.
     retry_at: Option<Instant>,
 }
@@ -41,6 +43,7 @@ impl Progress {
         Self {
             last: "0-0".to_owned(),
             seen: Some(HashSet::new()),
+            missing: None,
             retry_at: None,
         }
     }
@@ -119,7 +122,7 @@ impl Session {
             }
             let entries = Placed::parse_all(page)?;
             let count = entries.len();
-            for Placed { id, entry } in entries {
+            for Placed { id, entry, .. } in entries {
                 if let Some(seen) = &mut progress.seen {
                     seen.insert(entry.fields());
                 }
@@ -129,15 +132,22 @@ impl Session {
             if count >= PAGE {
                 continue;
             }
-            if let Some(seen) = progress.seen.take()
-                && let Err(error) = self.publish_missing(shared, &seen).await
-            {
-                if !is_full(&error) {
-                    return Err(error.into());
-                }
-                progress.retry_at = Some(Instant::now() + RETRY);
-            }
+            // This server knows everything in the stream.
             shared.set_fresh(began);
+            let Some(seen) = &progress.seen else {
+                return Ok(());
+            };
+            let missing = progress.missing.get_or_insert_with(|| own_entries(shared));
+            match self.publish_missing(shared, missing, seen).await {
+                // Read what the other servers have added meanwhile, before the next ones.
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) if is_full(&error) => {
+                    progress.retry_at = Some(Instant::now() + RETRY);
+                }
+                Err(error) => return Err(error.into()),
+            }
+            (progress.seen, progress.missing) = (None, None);
             return Ok(());
         }
     }
@@ -160,25 +170,31 @@ impl Session {
         Ok(())
     }
 
-    /// Adds the entries of the list that the stream does not have: it lost them, or never got them.
+    /// Adds some of the entries that the stream does not have: it lost them, or never got them.
+    /// Returns whether there may be more.
     async fn publish_missing(
         &mut self,
         shared: &Shared,
+        missing: &mut Vec<Entry>,
         seen: &HashSet<Vec<(&'static str, String)>>,
-    ) -> Result<(), RedisError> {
-        let own = shared.list.entries().into_iter();
-        let own = own.map(|(by, until)| Entry { by, until });
-        let missing: Vec<Entry> = own.filter(|it| !seen.contains(&it.fields())).collect();
-        for entries in missing.chunks(PAGE) {
-            let mut pipeline = redis::pipe();
-            for entry in entries {
+    ) -> Result<bool, RedisError> {
+        let mut pipeline = redis::pipe();
+        let mut count = 0;
+        while count < PAGE
+            && let Some(entry) = missing.pop()
+        {
+            if !seen.contains(&entry.fields()) {
                 pipeline.add_command(entry.add_to(&shared.keys.revocations));
+                count += 1;
             }
-            let channel = &shared.keys.channel;
-            pipeline.cmd("PUBLISH").arg(channel).arg("");
-            let _ids: Vec<Value> = pipeline.query_async(&mut self.connection).await?;
         }
-        Ok(())
+        if count == 0 {
+            return Ok(false);
+        }
+        let channel = &shared.keys.channel;
+        pipeline.cmd("PUBLISH").arg(channel).arg("");
+        let _ids: Vec<Value> = pipeline.query_async(&mut self.connection).await?;
+        Ok(true)
     }
 
     /// Waits for a message, for the next period, or to be woken. Returns `false` if the connection
@@ -232,6 +248,12 @@ pub(super) async fn follow(store: Weak<Shared>, mut session: Session, mut progre
         };
         tracing::info!("the shared store is available again");
     }
+}
+
+/// Returns the revocations that this server knows.
+fn own_entries(shared: &Shared) -> Vec<Entry> {
+    let own = shared.list.entries().into_iter();
+    own.map(|(by, until)| Entry { by, until }).collect()
 }
 
 /// Refuses a server that forgets entries when its memory is full.

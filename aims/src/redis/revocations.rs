@@ -4,12 +4,12 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use aims_jose::time::{UnixTime, at};
+use aims_jose::time::UnixTime;
 use redis::Value;
 
-use super::entry::{Entry, Placed};
+use super::entry::Entry;
 use super::epoch::unexpected;
-use super::{Error, Shared};
+use super::{Error, Shared, room};
 use crate::revoked::{Credential, RevocationList, Revoked, RevokedBy};
 
 /// Revocations that all servers of a shared store know, for
@@ -43,7 +43,7 @@ impl SharedRevocations {
         let length = self.publish(&Entry { by, until }).await?;
         mem::forget(unpublished);
         if length > shared.capacity {
-            self.coarsen(length / 2).await?;
+            room::make(shared).await?;
         }
         Ok(())
     }
@@ -73,49 +73,6 @@ impl SharedRevocations {
             _ => Err(unexpected("an identifier and a length")),
         }
     }
-
-    /// Replaces the oldest entries by one that revokes everything until the newest of them.
-    async fn coarsen(&self, count: usize) -> Result<(), Error> {
-        let shared = &*self.shared;
-        let mut open = shared.link.connection().ok_or(Error::Unavailable(None))?;
-        let stream = &shared.keys.revocations;
-        let now = shared.clock.now().as_secs();
-        let (mut left, mut last, mut until) = (count, "0-0".to_owned(), None);
-        while left > 0 {
-            let mut command = redis::cmd("XRANGE");
-            command.arg(stream).arg(format!("({last}")).arg("+");
-            command.arg("COUNT").arg(left.min(PAGE));
-            let page: Value = command.query_async(&mut open.connection).await?;
-            let entries = Placed::parse_all(&page)?;
-            if entries.is_empty() {
-                break;
-            }
-            left = left.saturating_sub(entries.len());
-            for Placed { id, entry } in entries {
-                if !entry.is_over(now) {
-                    until = until.max(Some(entry.until.as_secs()));
-                }
-                last = id;
-            }
-        }
-        let mut pipeline = redis::pipe();
-        pipeline.atomic();
-        if let Some(until) = until {
-            let by = RevokedBy::Everything;
-            let until = at(until);
-            tracing::warn!(
-                until = until.as_secs(),
-                "the stream of revocations is full: everything that was issued until then is revoked"
-            );
-            shared.list.revoke(by.clone(), until);
-            pipeline.add_command(Entry { by, until }.add_to(stream));
-        }
-        let least = next(&last).ok_or(unexpected("an identifier of a stream"))?;
-        pipeline.cmd("XTRIM").arg(stream).arg("MINID").arg(least);
-        pipeline.cmd("PUBLISH").arg(&shared.keys.channel).arg("");
-        let _done: Vec<Value> = pipeline.query_async(&mut open.connection).await?;
-        Ok(())
-    }
 }
 
 /// A revocation that the store has not confirmed. When it is dropped, the background task publishes
@@ -129,13 +86,6 @@ impl Drop for Unpublished<'_> {
     }
 }
 
-/// Returns the identifier after this one.
-fn next(id: &str) -> Option<String> {
-    let (time, number) = id.split_once('-')?;
-    let number = number.parse::<u64>().ok()?.checked_add(1)?;
-    Some(format!("{time}-{number}"))
-}
-
 impl Revoked for SharedRevocations {
     fn is_revoked(&self, credential: Credential<'_>, now: UnixTime) -> bool {
         self.shared.list.is_revoked(credential, now)
@@ -145,5 +95,3 @@ impl Revoked for SharedRevocations {
         self.shared.is_fresh()
     }
 }
-
-const PAGE: usize = 1_000;

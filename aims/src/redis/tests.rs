@@ -369,6 +369,150 @@ async fn a_full_stream_coarsens() {
     assert_eq!(all.len(), 7);
 }
 
+/// Adds entries to the stream as the servers do that know these revocations.
+fn add(redis: &StandIn, revocations: &[(RevokedBy, u64)]) {
+    for (by, until) in revocations {
+        let entry = Entry {
+            by: by.clone(),
+            until: at(*until),
+        };
+        let fields = entry.fields();
+        let fields: Vec<&str> = fields.iter().flat_map(|(name, it)| [name, &**it]).collect();
+        redis.with(|it| it.add(&fields));
+    }
+}
+
+async fn small(redis: &StandIn, clock: &Set, most: usize) -> SharedStore {
+    let store = SharedStore::builder(&redis.url()).unwrap();
+    let store = store.revocations(most).clock(clock.clone());
+    store.connect().await.unwrap()
+}
+
+/// After a loss, many servers add the same revocations. They count once: a further revocation
+/// revokes nothing else, and none is lost.
+#[tokio::test]
+async fn the_same_revocations_of_many_servers_count_once() {
+    let (redis, clock) = (StandIn::start().await, Set::default());
+    clock.0.store(UnixTime::now().as_secs(), Ordering::Relaxed);
+    let issuer = |time: u64| everyone(&format!("https://{time}.example"));
+    let all: Vec<_> = (1..=7).map(|time| (issuer(time), time)).collect();
+    let store = small(&redis, &clock, 10).await;
+    for _server in 0..6 {
+        add(&redis, &all);
+    }
+    // The same scope with other times, in both orders, and one credential that has ended.
+    add(&redis, &[(issuer(1), 20), (issuer(1), 15), (issuer(2), 30)]);
+    let ended = RevokedBy::SignedHash {
+        hash: [1; 32],
+        expires: at(100),
+    };
+    add(&redis, &[(ended, 50)]);
+    let own = store.revocations();
+    own.revoke(issuer(8), at(40)).await.unwrap();
+    let entries = redis.with(|it| it.stream.values().cloned().collect::<Vec<_>>());
+    assert_eq!(entries.len(), 8, "{entries:?}");
+    let fresh = connect(&redis, &clock).await.unwrap();
+    let mut found = fresh.revocations().list().entries();
+    found.sort_by_key(|(by, until)| (*until, format!("{by:?}")));
+    let times = [3, 4, 5, 6, 7, 20, 30, 40];
+    let issuers = [3, 4, 5, 6, 7, 1, 2, 8];
+    let expected = times.iter().zip(issuers);
+    let expected: Vec<_> = expected.map(|(time, it)| (issuer(it), at(*time))).collect();
+    assert_eq!(found, expected);
+}
+
+/// Servers that make room at the same time lose nothing.
+#[tokio::test]
+async fn many_servers_make_room_at_once() {
+    let (redis, clock) = (StandIn::start().await, Set::default());
+    clock.0.store(UnixTime::now().as_secs(), Ordering::Relaxed);
+    let issuer = |time: u64| everyone(&format!("https://{time}.example"));
+    let all: Vec<_> = (1..=5).map(|time| (issuer(time), time)).collect();
+    let (one, two) = (
+        small(&redis, &clock, 10).await,
+        small(&redis, &clock, 10).await,
+    );
+    for _server in 0..8 {
+        add(&redis, &all);
+    }
+    let (first, second) = (one.revocations(), two.revocations());
+    let both = tokio::join!(
+        first.revoke(issuer(6), at(6)),
+        second.revoke(issuer(7), at(7))
+    );
+    assert!(both.0.is_ok() && both.1.is_ok());
+    let fresh = connect(&redis, &clock).await.unwrap();
+    let mut found = fresh.revocations().list().entries();
+    found.sort_by_key(|(_, until)| *until);
+    let expected: Vec<_> = (1..=7).map(|time| (issuer(time), at(time))).collect();
+    assert_eq!(found, expected);
+}
+
+/// The oldest revocations become one by their time, wherever they stand in the stream. One that
+/// this version does not know stays, and stands for no other.
+#[tokio::test]
+async fn the_oldest_revocations_become_one() {
+    let (redis, clock) = (StandIn::start().await, Set::default());
+    clock.0.store(UnixTime::now().as_secs(), Ordering::Relaxed);
+    let issuer = |time: u64| everyone(&format!("https://{time}.example"));
+    let store = small(&redis, &clock, 10).await;
+    let newest_first: Vec<_> = (1..=10).rev().map(|time| (issuer(time), time)).collect();
+    add(&redis, &newest_first);
+    let unknown = ["by", "tenant", "name", "t", "until", "100"];
+    redis.with(|it| it.add(&unknown));
+    add(&redis, &[(RevokedBy::Everything, 3)]);
+    store
+        .revocations()
+        .revoke(issuer(11), at(11))
+        .await
+        .unwrap();
+    let until = |entry: &Vec<String>| entry.last().unwrap().parse::<u64>().unwrap();
+    let entries = redis.with(|it| it.stream.values().cloned().collect::<Vec<_>>());
+    let mut times: Vec<u64> = entries.iter().map(until).collect();
+    times.sort_unstable();
+    // 1 to 3 are covered: eight issuers, everything until 3, and the unknown one are ten.
+    assert_eq!(times, [3, 4, 5, 6, 7, 8, 9, 10, 11, 100]);
+    store
+        .revocations()
+        .revoke(issuer(12), at(12))
+        .await
+        .unwrap();
+    let entries = redis.with(|it| it.stream.values().cloned().collect::<Vec<_>>());
+    let mut times: Vec<u64> = entries.iter().map(until).collect();
+    times.sort_unstable();
+    // The older half of eleven: everything until 3, and 4 to 7.
+    assert_eq!(times, [7, 8, 9, 10, 11, 12, 100]);
+    let everything = ["by", "everything", "name", "", "until", "7"];
+    assert!(entries.iter().any(|it| it == &everything), "{entries:?}");
+    assert!(entries.iter().any(|it| it == &unknown), "{entries:?}");
+}
+
+/// A stream that lost more than a page gets all of it back, from two servers at once.
+#[tokio::test]
+async fn many_lost_revocations_come_back() {
+    let scene = Scene::new().await;
+    let all: Vec<_> = (1..=2_500)
+        .map(|time| (everyone(&format!("https://{time}.example")), time))
+        .collect();
+    add(&scene.redis, &all);
+    for store in [&scene.one, &scene.two] {
+        until("read", || store.revocations().list().len() == 2_500).await;
+    }
+    scene.redis.with(stand_in::State::flush);
+    let count = || {
+        let entries = scene
+            .redis
+            .with(|it| it.stream.values().cloned().collect::<Vec<_>>());
+        entries
+            .into_iter()
+            .collect::<std::collections::HashSet<_>>()
+            .len()
+    };
+    until("there again", || count() == 2_500).await;
+    let third = connect(&scene.redis, &scene.clock).await.unwrap();
+    assert_eq!(third.revocations().list().len(), 2_500);
+}
+
 fn kinds() -> Vec<RevokedBy> {
     let (issuer, key) = ("https://as.example".to_owned(), [7; 32]);
     let of = || issuer.clone();

@@ -119,13 +119,13 @@ impl State {
                 text(Some(&format!("{}-0", self.last)))
             }
             ("XLEN", _) => format!(":{}\r\n", self.stream.len()).into_bytes(),
-            ("XTRIM", [_, "MINID", id]) => {
-                // The stand-in numbers entries by the first part alone.
-                let (time, number) = id.split_once('-').unwrap();
-                let first: u64 = time.parse().unwrap();
-                let first = first + u64::from(number != "0");
-                self.stream = self.stream.split_off(&first);
-                b":0\r\n".to_vec()
+            ("XDEL", [_, ids @ ..]) => {
+                let mut count = 0;
+                for id in ids {
+                    let id: u64 = id.split_once('-').unwrap().0.parse().unwrap();
+                    count += usize::from(self.stream.remove(&id).is_some());
+                }
+                format!(":{count}\r\n").into_bytes()
             }
             ("XRANGE", [_, after, "+", "COUNT", most]) => {
                 let after = after.trim_start_matches('(').split_once('-').unwrap().0;
