@@ -10,7 +10,7 @@ use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::client_auth::Authenticate;
-use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::metadata::{MetadataSigner, ServerMetadata};
 use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 
 use crate::source::drop_stored;
@@ -74,6 +74,7 @@ struct Settings {
     any_issuer: bool,
     accepts_broader: bool,
     accepts_legacy: bool,
+    signers: Vec<(Resource, MetadataSigner)>,
     by_user: Option<Arc<dyn Receive>>,
     as_itself: bool,
     assertion: Option<(Arc<Assertions>, GrantAudience)>,
@@ -140,6 +141,7 @@ impl Connector {
             any_issuer: false,
             accepts_broader: false,
             accepts_legacy: false,
+            signers: Vec::new(),
             by_user: None,
             as_itself: false,
             assertion: None,
@@ -180,6 +182,31 @@ impl Connector {
     /// `/authorize`, `/token` and `/register`.
     pub fn accept_servers_without_resource_metadata(self) -> Self {
         self.with(|settings| settings.accepts_legacy = true)
+    }
+
+    /// Requires metadata of this tool that this party has signed (`signed_metadata`, RFC 9728
+    /// §2.2). Signed members take precedence over plain ones. Metadata without a signature, or by
+    /// another signer or key, is refused. If a tool is named twice, the last call wins.
+    ///
+    /// For tools that are not named, `signed_metadata` is ignored.
+    ///
+    /// ```
+    /// use aims_jose::jwk::JwkSet;
+    /// use aims_oauth_client::{Connector, Error};
+    /// use aims_oauth_wire::metadata::MetadataSigner;
+    ///
+    /// fn with_keys(connector: Connector, keys: JwkSet) -> Result<Connector, Error> {
+    ///     let tool = "https://tools.example/mcp".parse()?;
+    ///     Ok(connector.trust_metadata(tool, MetadataSigner::new("https://tools.example", keys)))
+    /// }
+    /// ```
+    pub fn trust_metadata(self, tool: Resource, signer: MetadataSigner) -> Self {
+        self.with(|settings| {
+            settings
+                .signers
+                .retain(|(named, _)| !named.equals_in_discovery(&tool));
+            settings.signers.push((tool, signer));
+        })
     }
 
     /// Lets a user decide in a browser (authorization code, RFC 6749 §4.1).
@@ -326,6 +353,14 @@ impl Connector {
 }
 
 impl Settings {
+    /// Returns the party that must have signed the metadata of this tool.
+    fn signer(&self, tool: &Resource) -> Option<&MetadataSigner> {
+        let mut signers = self.signers.iter();
+        signers
+            .find(|(named, _)| named.equals_in_discovery(tool))
+            .map(|(_, it)| it)
+    }
+
     fn tell(&self, progress: &Progress<'_>) {
         if let Some(tell) = &self.tell {
             tell(progress);

@@ -61,13 +61,18 @@ async fn discover(
     if settings.any_issuer {
         discovery = discovery.accept_any_server();
     }
+    let signer = settings.signer(tool);
+    if let Some(signer) = signer {
+        discovery = discovery.signed_by(signer.clone());
+    }
     let found = drive(discovery.begin()?, &*settings.http, &*settings.clock).await;
     let found = match found {
         Ok(found) => found,
         Err(Error::NotFound {
             sought: Sought::Tool(_),
             ..
-        }) if settings.accepts_legacy => return at_origin(settings, tool).await,
+            // A tool whose metadata must be signed has some.
+        }) if settings.accepts_legacy && signer.is_none() => return at_origin(settings, tool).await,
         Err(error) => return Err(error),
     };
     Ok(Found {

@@ -2,7 +2,7 @@
 
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::metadata::attempt::Follow;
-use aims_oauth_wire::metadata::{ResourceMetadata, well_known};
+use aims_oauth_wire::metadata::{MetadataSigner, ResourceMetadata, well_known};
 use aims_oauth_wire::names::{Endpoint, Resource};
 use http::{Request, Response};
 
@@ -12,14 +12,21 @@ use crate::{Error, Event, Flow, Sought, Step};
 /// The maximum number of URLs of a challenge that are asked.
 pub const MAX_CHALLENGED: usize = 2;
 
-type Read = fn(&[u8], &Resource) -> Result<ResourceMetadata, aims_oauth_wire::Error>;
+/// The resources that the document may name.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Names {
+    Exactly,
+    Within,
+}
 
 /// A pending request for the metadata of a resource.
 #[derive(Debug)]
 #[must_use = "the answer is to be given to `finish`"]
 pub struct PendingResource {
     requested: Resource,
-    read: Read,
+    names: Names,
+    /// The party that must have signed the document.
+    signer: Option<MetadataSigner>,
     places: Places,
     /// Whether the URLs came with a challenge. If so, each is asked, whatever the one before
     /// answered.
@@ -40,7 +47,7 @@ pub fn resource(
     challenged: impl IntoIterator<Item = Endpoint>,
 ) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
     let own = || Ok(vec![well_known::resource(requested)?]);
-    ask(requested, challenged, own, ResourceMetadata::parse)
+    ask(requested, challenged, own, Names::Exactly)
 }
 
 /// Returns the request for the metadata of a resource whose document may name a broader resource
@@ -57,14 +64,14 @@ pub fn resource_within(
     challenged: impl IntoIterator<Item = Endpoint>,
 ) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
     let own = || Ok(well_known::resource_candidates(requested)?);
-    ask(requested, challenged, own, ResourceMetadata::parse_within)
+    ask(requested, challenged, own, Names::Within)
 }
 
 fn ask(
     requested: &Resource,
     challenged: impl IntoIterator<Item = Endpoint>,
     own: impl FnOnce() -> Result<Vec<Endpoint>, Error>,
-    read: Read,
+    names: Names,
 ) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
     let mut all: Vec<_> = challenged.into_iter().collect();
     all.dedup();
@@ -74,7 +81,8 @@ fn ask(
     let (request, places) = Places::begin(all, Sought::Tool(requested.clone()))?;
     let pending = PendingResource {
         requested: requested.clone(),
-        read,
+        names,
+        signer: None,
         places,
         challenged: is_challenged,
     };
@@ -82,6 +90,12 @@ fn ask(
 }
 
 impl PendingResource {
+    /// Requires a document that this party has signed.
+    pub(super) fn signed_by(mut self, signer: Option<MetadataSigner>) -> Self {
+        self.signer = signer;
+        self
+    }
+
     /// Returns the URL that is being asked.
     #[must_use]
     pub const fn place(&self) -> &Endpoint {
@@ -99,19 +113,43 @@ impl PendingResource {
     /// - `metadata.response` if the tool cannot answer now.
     /// - `metadata.resource` if the document is for another resource.
     /// - Others of `aims-oauth-wire`.
-    pub fn finish(
+    pub fn finish(self, answer: &Response<Vec<u8>>) -> Result<Step<ResourceMetadata, Self>, Error> {
+        // The time counts for signed documents alone, which `advance` reads.
+        self.answered(answer, UnixTime::now())
+    }
+
+    fn answered(
         mut self,
         answer: &Response<Vec<u8>>,
+        now: UnixTime,
     ) -> Result<Step<ResourceMetadata, Self>, Error> {
         match self.places.answered(answer) {
             Follow::AskNext => self.next(),
             Follow::End if self.has_alternative() => self.next(),
             Follow::End => Err(self.places.end(answer)),
-            Follow::Read => match (self.read)(answer.body(), &self.requested) {
+            Follow::Read => match self.read(answer.body(), now) {
                 Ok(found) => Ok(Step::Done(found)),
                 Err(_another) if self.has_alternative() => self.next(),
                 Err(error) => Err(self.places.refuse(error)),
             },
+        }
+    }
+
+    fn read(
+        &self,
+        document: &[u8],
+        now: UnixTime,
+    ) -> Result<ResourceMetadata, aims_oauth_wire::Error> {
+        let tool = &self.requested;
+        match (self.names, &self.signer) {
+            (Names::Exactly, None) => ResourceMetadata::parse(document, tool),
+            (Names::Within, None) => ResourceMetadata::parse_within(document, tool),
+            (Names::Exactly, Some(signer)) => {
+                ResourceMetadata::parse_signed(document, tool, signer, now)
+            }
+            (Names::Within, Some(signer)) => {
+                ResourceMetadata::parse_signed_within(document, tool, signer, now)
+            }
         }
     }
 
@@ -132,10 +170,10 @@ impl Flow for PendingResource {
     fn advance(
         mut self,
         event: Event<'_>,
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<Step<ResourceMetadata, Self>, Error> {
         match event {
-            Event::Answer(answer) => self.finish(answer),
+            Event::Answer(answer) => self.answered(answer, now),
             Event::NoAnswer(error) => {
                 let follow = self.places.failed(error);
                 if follow == Follow::AskNext || self.has_alternative() {

@@ -2,9 +2,10 @@
 
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::Diagnostic;
-use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
+use aims_oauth_wire::metadata::{MetadataSigner, ResourceMetadata, ServerMetadata};
 use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
 
+use super::resource::Names;
 use super::{PendingResource, PendingServer, resource, resource_within, server_at, server_for};
 use crate::{Error, Event, Flow, Step};
 
@@ -30,13 +31,7 @@ pub struct Discovery {
     challenged: Vec<Endpoint>,
     names: Names,
     any_server: bool,
-}
-
-/// The resources that the document may name.
-#[derive(Clone, Copy, Debug)]
-enum Names {
-    Exactly,
-    Within,
+    signer: Option<MetadataSigner>,
 }
 
 impl Discovery {
@@ -51,6 +46,7 @@ impl Discovery {
             challenged: Vec::new(),
             names: Names::Exactly,
             any_server: false,
+            signer: None,
         }
     }
 
@@ -83,6 +79,18 @@ impl Discovery {
         self
     }
 
+    /// Requires a document of the tool that this party has signed (`signed_metadata`, RFC 9728
+    /// §2.2). Signed members take precedence over plain ones. A document without a signature, or by
+    /// another signer or key, is refused.
+    ///
+    /// Without this, `signed_metadata` is ignored, and the document is as good as the TLS
+    /// connection to the tool.
+    #[must_use]
+    pub fn signed_by(mut self, signer: MetadataSigner) -> Self {
+        self.signer = Some(signer);
+        self
+    }
+
     /// Returns the tool.
     #[must_use]
     pub const fn tool(&self) -> &Resource {
@@ -100,6 +108,7 @@ impl Discovery {
             Names::Exactly => resource(&self.tool, places)?,
             Names::Within => resource_within(&self.tool, places)?,
         };
+        let pending = pending.signed_by(self.signer.clone());
         let accepted = self.accepted.clone();
         Ok(Step::Send(
             request,

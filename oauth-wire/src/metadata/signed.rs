@@ -119,56 +119,76 @@ impl ResourceMetadata {
         signer: &MetadataSigner,
         now: UnixTime,
     ) -> Result<Self, Error> {
-        let plain = super::members(json)?;
-        let Some(text) = judged(SIGNED, plain.text(SIGNED))? else {
-            return Err(Error::MetadataMember {
-                member: SIGNED,
-                expected: "a JWT in compact serialization",
-                found: "none",
-            });
-        };
-        let token = Unverified::parse_ignoring_key_references(&text, MAX_METADATA);
-        let token = token.map_err(Error::MetadataSigned)?;
-        let header = token.header();
-        let key = signer.keys.select(header.kid(), header.alg());
-        let verified = key.and_then(|key| token.verify(key));
-        let verified = verified.map_err(Error::MetadataSigned)?;
-        let payload = verified.payload();
-        let claims: Claims = jwt::claims(payload).map_err(Error::MetadataSigned)?;
-        let issuer = required(claims.iss, "iss").map_err(Error::MetadataSigned)?;
-        // A JWT of another kind by the same key names no resource.
-        required(claims.resource, "resource").map_err(Error::MetadataSigned)?;
-        if *issuer != *signer.issuer {
-            return Err(Error::MetadataIssuer {
-                expected: crate::shown::identifier(&signer.issuer),
-                found: crate::shown::identifier(&issuer),
-            });
-        }
-        let now = now.as_secs();
-        let skew = aims_jose::time::Skew::default();
-        let ended = claims
-            .exp
-            .is_some_and(|it| skew.has_ended(it.as_secs(), now));
-        let ahead = [claims.nbf, claims.iat];
-        let ahead = ahead.into_iter().flatten();
-        let mut ahead = ahead.map(|it| skew.is_future(it.as_secs(), now));
-        if ended || ahead.any(|it| it) {
-            let claim = if ended { "exp" } else { "nbf" };
+        Self::parse(&merged(json, signer, now)?, expected)
+    }
+
+    /// Parses a document as [`parse_signed`](Self::parse_signed) does, which may name a broader
+    /// resource on the same origin, as for [`parse_within`](Self::parse_within).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse_signed`](Self::parse_signed) and [`parse_within`](Self::parse_within).
+    pub fn parse_signed_within(
+        json: &[u8],
+        requested: &Resource,
+        signer: &MetadataSigner,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        Self::parse_within(&merged(json, signer, now)?, requested)
+    }
+}
+
+/// Verifies `signed_metadata`, and returns the document with the signed members in place of the
+/// plain ones.
+fn merged(json: &[u8], signer: &MetadataSigner, now: UnixTime) -> Result<Vec<u8>, Error> {
+    let plain = super::members(json)?;
+    let Some(text) = judged(SIGNED, plain.text(SIGNED))? else {
+        return Err(Error::MetadataMember {
+            member: SIGNED,
+            expected: "a JWT in compact serialization",
+            found: "none",
+        });
+    };
+    let token = Unverified::parse_ignoring_key_references(&text, MAX_METADATA);
+    let token = token.map_err(Error::MetadataSigned)?;
+    let header = token.header();
+    let key = signer.keys.select(header.kid(), header.alg());
+    let verified = key.and_then(|key| token.verify(key));
+    let verified = verified.map_err(Error::MetadataSigned)?;
+    let payload = verified.payload();
+    let claims: Claims = jwt::claims(payload).map_err(Error::MetadataSigned)?;
+    let issuer = required(claims.iss, "iss").map_err(Error::MetadataSigned)?;
+    // A JWT of another kind by the same key names no resource.
+    required(claims.resource, "resource").map_err(Error::MetadataSigned)?;
+    if *issuer != *signer.issuer {
+        return Err(Error::MetadataIssuer {
+            expected: crate::shown::identifier(&signer.issuer),
+            found: crate::shown::identifier(&issuer),
+        });
+    }
+    let now = now.as_secs();
+    let skew = aims_jose::time::Skew::default();
+    let ended = claims
+        .exp
+        .is_some_and(|it| skew.has_ended(it.as_secs(), now));
+    let ahead = [claims.nbf, claims.iat];
+    let ahead = ahead.into_iter().flatten();
+    let mut ahead = ahead.map(|it| skew.is_future(it.as_secs(), now));
+    if ended || ahead.any(|it| it) {
+        let claim = if ended { "exp" } else { "nbf" };
+        return Err(Error::MetadataSigned(aims_jose::Error::Claim { claim }));
+    }
+    let mut all: BTreeMap<String, &RawValue> =
+        aims_jose::json::from_object(aims_jose::json::document(json).unwrap_or(json))
+            .map_err(Error::MetadataSigned)?;
+    let signed: BTreeMap<String, &RawValue> =
+        aims_jose::json::from_object(payload).map_err(Error::MetadataSigned)?;
+    for (name, value) in signed {
+        if value.get() == "null" {
+            let claim = "null";
             return Err(Error::MetadataSigned(aims_jose::Error::Claim { claim }));
         }
-        let mut all: BTreeMap<String, &RawValue> =
-            aims_jose::json::from_object(aims_jose::json::document(json).unwrap_or(json))
-                .map_err(Error::MetadataSigned)?;
-        let signed: BTreeMap<String, &RawValue> =
-            aims_jose::json::from_object(payload).map_err(Error::MetadataSigned)?;
-        for (name, value) in signed {
-            if value.get() == "null" {
-                let claim = "null";
-                return Err(Error::MetadataSigned(aims_jose::Error::Claim { claim }));
-            }
-            all.insert(name, value);
-        }
-        let merged = serde_json::to_vec(&all).unwrap_or_default();
-        Self::parse(&merged, expected)
+        all.insert(name, value);
     }
+    Ok(serde_json::to_vec(&all).unwrap_or_default())
 }
