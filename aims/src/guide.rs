@@ -15,6 +15,7 @@
 //! [Call from CI]: from_ci
 //! [Serve many users]: many_users
 //! [Stream from an MCP server]: mcp
+//! [Make an MCP server]: mcp_server
 //! [Behind a proxy]: proxies
 //! [Several servers]: several_servers
 //! [Verify a WIT]: verify_wit
@@ -63,6 +64,7 @@ pages! {
     from_ci "from_ci.md"
     many_users "many_users.md"
     mcp "mcp.md"
+    mcp_server "mcp_server.md"
     proxies "proxies.md"
     several_servers "several_servers.md"
     verify_wit "verify_wit.md"
