@@ -53,7 +53,7 @@ struct Scene {
 /// A call whose content the service reads, and whose response is open.
 struct Call {
     content: Sender<Bytes>,
-    /// What the service has read: a text, `end`, or the code of an error.
+    /// The texts that the service has read, the code of an error, and `end`.
     read: mpsc::UnboundedReceiver<String>,
     response: std::pin::Pin<Box<ResponseBody<Channel<Bytes, Infallible>>>>,
     _open: Sender<Bytes>,

@@ -197,8 +197,8 @@ impl AdmittedRequest {
     }
 }
 
-/// Returns whether an answer describes the token of the stream: nothing that binds or names a party
-/// has changed.
+/// Returns whether an answer describes the token of the stream: its parties and its binding are the
+/// same.
 fn is_same(before: &AccessToken, now: &AccessToken) -> bool {
     now.source() == TokenSource::Introspected
         && before.issuer() == now.issuer()
