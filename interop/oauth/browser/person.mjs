@@ -27,10 +27,7 @@ async function visit(url) {
             } else if (!(await yes.count())) {
                 break;
             }
-            const before = page.url();
-            await Promise.all([page.waitForResponse((it) => it.request().method() === 'POST'), yes.click()]);
-            await page.waitForLoadState();
-            if (page.url() === before) await page.waitForTimeout(100);
+            await Promise.all([page.waitForEvent('load'), yes.click()]);
         }
         const end = new URL(page.url());
         return { url: end.origin + end.pathname, text: (await page.locator('body').innerText()).replace(/\s+/g, ' ').trim().slice(0, 300) };
