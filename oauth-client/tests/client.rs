@@ -473,6 +473,7 @@ fn codes_are_unique_and_complete() {
         Error::DocumentUrl,
         Error::RegistrationRefused(refused()),
         Error::Registration { reason: "" },
+        Error::Transaction { reason: "" },
         Error::Store(Arc::new(std::io::Error::other("x"))),
         Error::StoreContent,
         Error::StoreFull,
