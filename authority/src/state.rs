@@ -104,6 +104,8 @@ pub enum Kind {
     PublicPushedRequest,
     /// The moment up to which everything of a subject was revoked, by the hash of the subject.
     RevokedSubject,
+    /// The last renewals of WITs of an identifier, by itself.
+    Renewal,
     /// A token that was revoked before its expiry, by the hash of the token.
     RevokedToken,
     /// An identifier that the operator has withdrawn, by itself.
@@ -124,6 +126,7 @@ impl Kind {
         Self::PushedRequest,
         Self::PublicPushedRequest,
         Self::RevokedSubject,
+        Self::Renewal,
         Self::RevokedToken,
         Self::Withdrawn,
     ];
@@ -143,6 +146,7 @@ impl Kind {
             Self::PushedRequest => "pushed_request",
             Self::PublicPushedRequest => "public_pushed_request",
             Self::RevokedSubject => "revoked_subject",
+            Self::Renewal => "renewal",
             Self::RevokedToken => "revoked_token",
             Self::Withdrawn => "withdrawn",
         }

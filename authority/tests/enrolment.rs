@@ -82,7 +82,8 @@ fn tokens_that_are_not_good_enrol_nobody() {
     enrol(&authority, "late", &es256(), at(NOW + 9)).unwrap();
     authority
         .identity()
-        .withdraw(&"spiffe://example.org/agents/b".parse().unwrap(), now());
+        .withdraw(&"spiffe://example.org/agents/b".parse().unwrap(), now())
+        .unwrap();
     assert_eq!(
         code(enrol(&authority, "b", &es256(), now())),
         "identity.enrolment"
@@ -208,7 +209,8 @@ fn an_identifier_is_not_given_to_a_second_principal() {
     enrol(&authority, "a", &es256(), now()).unwrap();
     authority
         .identity()
-        .withdraw(&AGENT.parse().unwrap(), now());
+        .withdraw(&AGENT.parse().unwrap(), now())
+        .unwrap();
     assert_eq!(code(declare(at(NOW + 3_659))), "authority.identifier_held");
     declare(at(NOW + 3_660)).unwrap();
 }

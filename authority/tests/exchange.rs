@@ -450,7 +450,7 @@ fn a_withdrawn_identity_is_not_exchanged() {
     };
     assert!(chain.exchange(&[], now()).is_ok());
     let agent = common::AGENT.parse().unwrap();
-    assert!(chain.authority.identity().withdraw(&agent, now()));
+    assert!(chain.authority.identity().withdraw(&agent, now()).unwrap());
     let answer = chain.exchange(&[], now());
     assert_eq!(answer, refused(400, "invalid_request"));
 }

@@ -397,7 +397,7 @@ fn a_withdrawn_workload_has_no_active_token() {
     let token = granted["access_token"].as_str().unwrap();
     assert_eq!(setup.introspect(token, now())["active"], true);
     let id = AGENT.parse().unwrap();
-    assert!(setup.authority.identity().withdraw(&id, now()));
+    assert!(setup.authority.identity().withdraw(&id, now()).unwrap());
     assert_eq!(setup.introspect(token, now()), inactive());
 }
 

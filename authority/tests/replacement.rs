@@ -457,7 +457,7 @@ fn a_revoked_transaction_is_not_replaced() {
     let deeper = text(domain.replace("s1", &by_agent, &[], now()));
     assert!(domain.replace("s2", &deeper, &[], now()).is_ok());
     let agent = AGENT.parse().unwrap();
-    assert!(domain.authority.identity().withdraw(&agent, now()));
+    assert!(domain.authority.identity().withdraw(&agent, now()).unwrap());
     let invalid = refused(400, "invalid_request");
     assert_eq!(domain.replace("s1", &by_agent, &[], now()), invalid);
     assert_eq!(domain.replace("s2", &deeper, &[], now()), invalid);

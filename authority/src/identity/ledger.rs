@@ -116,18 +116,24 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends an enrolment: no credential is issued or renewed by it any more. Returns whether there
-    /// was one.
-    pub(crate) fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> bool {
+    /// Returns the maximum lifetime of a credential.
+    pub(crate) const fn longest_lifetime(&self) -> Duration {
+        self.limits.longest_lifetime
+    }
+
+    /// Ends an enrolment: no credential is issued or renewed by it any more. Returns the end of its
+    /// last credential and their lifetime, if there was an enrolment.
+    pub(crate) fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> Option<(UnixTime, Duration)> {
         let mut books = self.books();
-        let Some(entry) = books.enrolments.remove(id) else {
-            return false;
-        };
+        let entry = books.enrolments.remove(id)?;
         books.by_bootstrap.remove(&entry.enrolment.bootstrap);
         if !Skew::MAX.has_ended(entry.live_until, now.as_secs()) {
             books.withdrawn.insert(id.clone(), entry.live_until);
         }
-        true
+        Some((
+            aims_jose::time::at(entry.live_until),
+            entry.enrolment.lifetime,
+        ))
     }
 
     /// Returns whether the identifier was withdrawn and its credentials have not expired yet.

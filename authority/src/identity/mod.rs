@@ -7,6 +7,7 @@ mod enrolment;
 mod ledger;
 pub(crate) mod messages;
 mod proof;
+mod renewals;
 mod withdrawal;
 
 use core::time::Duration;
@@ -173,10 +174,24 @@ impl IdentityServer {
     /// refuses it.
     ///
     /// Its credentials stay valid until they expire. After that the identifier can be declared
-    /// again. Returns whether there was such an enrolment. [`withdraw_in`](Self::withdraw_in) does
-    /// it from another process, and for as long as a file of state is kept.
-    pub fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> bool {
-        self.ledger.withdraw(id, now)
+    /// again. Until then the withdrawal is in the [state](crate::Builder::state), so that it
+    /// survives a restart with a file. Returns whether there was such an enrolment.
+    /// [`withdraw_in`](Self::withdraw_in) does it from another process, and for as long as a file
+    /// of state is kept.
+    ///
+    /// # Errors
+    ///
+    /// `authority.state_full`, `authority.unavailable` if the state does not have it. This process
+    /// refuses the identifier nevertheless.
+    pub fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> Result<bool, Error> {
+        let Some((live_until, lifetime)) = self.ledger.withdraw(id, now) else {
+            return Ok(false);
+        };
+        // The ledger does not know what an earlier process issued.
+        let lifetime = lifetime.max(self.svid_lifetime);
+        let earlier = add(aims_jose::time::at(self.started), lifetime);
+        self.keep_withdrawal(id, live_until.max(earlier), now)?;
+        Ok(true)
     }
 
     /// Returns whether an identifier was withdrawn and its credentials have not yet expired.
@@ -246,7 +261,19 @@ impl IdentityServer {
             By::Bootstrap(bootstrap) => self.ledger.enrol(&bootstrap, thumbprint, now)?,
             By::Renewal(current) => {
                 let strict = self.refuses_second_renewals;
-                self.ledger.renew(&id, &current, thumbprint, strict, now)?
+                let mut grant = self.ledger.renew(&id, &current, thumbprint, strict, now)?;
+                let noted = match self.note_renewal(&id, current, thumbprint, now) {
+                    Ok(Some(earlier)) if strict => Err(Error::RenewedTwice { earlier }),
+                    noted => noted,
+                };
+                match noted {
+                    Ok(earlier) => grant.renewed_for = grant.renewed_for.or(earlier),
+                    Err(error) => {
+                        self.ledger.undo(&grant);
+                        return Err(error);
+                    }
+                }
+                grant
             }
         };
         trail.renewed_for = grant.renewed_for;

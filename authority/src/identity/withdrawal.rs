@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use aims_jose::time::UnixTime;
+use aims_jose::time::{Skew, UnixTime};
 use aims_wimse_id::WorkloadId;
 
 use super::{IdentityServer, add};
@@ -10,6 +10,9 @@ use crate::{Change, Entry, Error, Kind, State};
 
 /// How long a withdrawal lasts: a century. [`IdentityServer::reinstate_in`] ends it.
 const LASTING: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+
+/// How often a change is tried again after another request came in between.
+const TRIES: usize = 16;
 
 impl IdentityServer {
     /// Withdraws an identifier in a state that authorities share, such as a
@@ -42,6 +45,30 @@ impl IdentityServer {
             }
             None => Ok(false),
         }
+    }
+
+    /// Stores a withdrawal until the last credential of the identifier has ended, unless the state
+    /// has a longer one.
+    pub(super) fn keep_withdrawal(
+        &self,
+        id: &WorkloadId,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let until = add(until, Duration::from_secs(Skew::MAX.as_secs()));
+        let entry = Entry::new(b"{}".to_vec(), until);
+        for _ in 0..TRIES {
+            let found = self.state.load(Kind::Withdrawn, id.as_str(), now)?;
+            let change = match &found {
+                Some(found) if found.entry.until >= until => return Ok(()),
+                Some(found) => Change::Replace(found.version, &entry),
+                None => Change::Insert(&entry),
+            };
+            if self.state.swap(Kind::Withdrawn, id.as_str(), change, now)? {
+                return Ok(());
+            }
+        }
+        Err(Error::unavailable("other withdrawals came in between"))
     }
 
     /// Returns whether an identifier was withdrawn, here or in the state.

@@ -61,8 +61,8 @@ fn one_identifier_has_one_holder() {
             .map_err(|error| error.code())
     };
     assert_eq!(declare(1_000), Err("authority.identifier_held"));
-    assert!(ledger.withdraw(&id("a"), at(1_010)));
-    assert!(!ledger.withdraw(&id("a"), at(1_010)));
+    assert!(ledger.withdraw(&id("a"), at(1_010)).is_some());
+    assert!(ledger.withdraw(&id("a"), at(1_010)).is_none());
     assert!(ledger.is_withdrawn(&id("a")));
     // 1,100 is the expiry, 60 s the maximum skew of a verifier.
     assert_eq!(declare(1_159), Err("authority.identifier_held"));
