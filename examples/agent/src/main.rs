@@ -18,6 +18,8 @@
     reason = "it is a program that says what it does"
 )]
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -29,6 +31,7 @@ use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock as _, SystemClock};
 use aims::jose::{Chain, provider};
 use http::Request;
+use zeroize::Zeroizing;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -144,11 +147,21 @@ fn shown(text: &[u8]) -> String {
 /// can read the environment.
 fn bootstrap_token() -> Result<SecretText, Failure> {
     let path = setting("BOOTSTRAP_TOKEN_FILE", "agent.token");
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let token = secret_of(&path).map_err(|error| {
         format!(
             "no bootstrap token in {path}: {error}\n`aims authority serve` makes it at its start"
         )
     })?;
+    Ok(token)
+}
+
+/// Reads a secret of at most 1,000 bytes. The buffer never grows, and is wiped.
+fn secret_of(path: &str) -> io::Result<SecretText> {
+    let mut text = Zeroizing::new(String::with_capacity(1_100));
+    File::open(path)?.take(1_001).read_to_string(&mut text)?;
+    if text.len() > 1_000 {
+        return Err(io::Error::other("it is longer than 1,000 bytes"));
+    }
     Ok(SecretText::new(text.trim_end()))
 }
 
@@ -158,7 +171,74 @@ fn setting(name: &str, otherwise: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::shown;
+    use super::{secret_of, shown};
+
+    /// No copy of the token stays in memory after its use.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_used_token_leaves_no_copy() {
+        use std::io::Write as _;
+
+        // The test itself keeps the token under a mask, and writes it byte by byte.
+        const MASK: u8 = 0x80;
+        let mut seed = std::time::SystemTime::UNIX_EPOCH
+            .elapsed()
+            .unwrap()
+            .as_nanos();
+        let bytes = std::iter::repeat_with(|| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (b'a' + u8::try_from((seed >> 40) % 26).unwrap()) | MASK
+        });
+        let masked: Vec<u8> = bytes.take(43).collect();
+        let path = std::env::temp_dir().join(format!("aims-agent-{}", std::process::id()));
+        let mut file = std::fs::File::create(&path).unwrap();
+        for byte in &masked {
+            file.write_all(&[byte & !MASK]).unwrap();
+        }
+        let token = secret_of(path.to_str().unwrap()).unwrap();
+        assert!(is_in_memory(&masked, MASK), "the search finds it");
+        drop(token);
+        assert!(!is_in_memory(&masked, MASK));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    /// Searches the writable memory of this process.
+    #[cfg(target_os = "linux")]
+    fn is_in_memory(masked: &[u8], mask: u8) -> bool {
+        use std::io::{Read as _, Seek as _, SeekFrom};
+
+        let mut memory = std::fs::File::open("/proc/self/mem").unwrap();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let mut found = false;
+        for line in maps.lines().filter(|line| line.contains(" rw")) {
+            let (from, rest) = line.split_once('-').unwrap();
+            let until = rest.split(' ').next().unwrap();
+            let number = |text| u64::from_str_radix(text, 16).unwrap();
+            let length = usize::try_from(number(until) - number(from)).unwrap();
+            if length > 64 * 1024 * 1024 || memory.seek(SeekFrom::Start(number(from))).is_err() {
+                continue;
+            }
+            let mut all = zeroize::Zeroizing::new(vec![0; length]);
+            if memory.read_exact(&mut all).is_ok() {
+                let is_it = |(byte, masked): (&u8, &u8)| byte ^ mask == *masked;
+                let mut windows = all.windows(masked.len());
+                found |= windows.any(|it| it.iter().zip(masked).all(is_it));
+            }
+        }
+        found
+    }
+
+    /// A file that cannot be a token is not read on and on.
+    #[test]
+    fn a_token_is_short() {
+        let path = std::env::temp_dir().join(format!("aims-long-{}", std::process::id()));
+        let of = |length: usize| {
+            std::fs::write(&path, "x".repeat(length)).unwrap();
+            secret_of(path.to_str().unwrap()).is_ok()
+        };
+        assert!(of(1_000) && !of(1_001));
+        std::fs::remove_file(&path).unwrap();
+    }
 
     /// Control characters are escaped; words stay as they are.
     #[test]
