@@ -15,8 +15,8 @@ mod folder;
 use std::sync::Arc;
 
 use aims_authority::{
-    Approver, AuthenticateUser, Authority, Builder, Client, ExchangeTable, FindApprover,
-    ToolDetails, User, UserAnswer, UserRequest,
+    Approver, AuthenticateUser, Authority, AuthorizationServer, Builder, Client, ExchangeTable,
+    FindApprover, MemoryState, ToolDetails, User, UserAnswer, UserRequest,
 };
 use aims_jose::alg::Algorithm;
 use aims_jose::digest::sha256_base64url;
@@ -1001,4 +1001,32 @@ fn what_waits_survives_the_process() {
     // The file has no secret of a client.
     let stored = std::fs::read(&path).unwrap();
     assert!(!stored.windows(id.len()).any(|it| it == id.as_bytes()));
+}
+
+/// DEL-12: an approval that its client has not fetched ends with the revocation of its user.
+#[test]
+fn a_revoked_user_has_approved_nothing() {
+    let (key, details) = (key(), details());
+    let state = Arc::new(MemoryState::new());
+    let authority = with_payer(payer(&key)).state(state.clone());
+    let authority = authority.build(now()).unwrap();
+    let revoke = |subject: &str, time: u64| {
+        AuthorizationServer::revoke_subject_in(state.as_ref(), subject, at(time)).unwrap();
+    };
+    let approved = |time: u64| {
+        let answer = ask(&authority, &key, &good(&details), at(time)).unwrap();
+        decide(&authority, "allow", at(time));
+        id(&answer)
+    };
+    let first = approved(NOW);
+    revoke("bob", NOW + 1);
+    revoke("alice", NOW + 1);
+    let ended = refused(400, "invalid_grant");
+    assert_eq!(poll(&authority, &key, &first, at(NOW + 2)), ended);
+    let second = approved(NOW + 2);
+    assert!(poll(&authority, &key, &second, at(NOW + 3)).is_ok());
+    // Nor does it serve a client that was revoked.
+    let third = approved(NOW + 4);
+    revoke("payer", NOW + 5);
+    assert_eq!(poll(&authority, &key, &third, at(NOW + 6)), ended);
 }

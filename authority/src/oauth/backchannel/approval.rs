@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::INTERVAL;
 use crate::identity::add;
 use crate::oauth::authorize::RightsAt;
+use crate::oauth::grant::code::REVOKED;
 use crate::oauth::store::{self, insert, key_of};
 use crate::oauth::{AuthorizationServer, Login};
 use crate::{Error, Kind};
@@ -41,6 +42,9 @@ pub(crate) struct AskedFor {
 pub(crate) struct Approval {
     pub(crate) asked: AskedFor,
     pub(crate) outcome: Outcome,
+    /// When the client asked.
+    #[serde(default)]
+    issued: u64,
     /// The last second at which the user may decide, and the client may fetch the result.
     pub(crate) expires: u64,
     interval: u64,
@@ -71,6 +75,7 @@ impl Approval {
         Self {
             asked,
             outcome: Outcome::Pending,
+            issued: now.as_secs(),
             expires: add(now, lifetime).as_secs(),
             interval: INTERVAL,
             polled: None,
@@ -240,6 +245,10 @@ impl AuthorizationServer {
             Outcome::Denied => Err(Error::Denied),
             _ if is_late => Err(Error::ApprovalExpired),
             Outcome::Allowed(login) => {
+                let parties = [client_id, approval.asked.subject.as_str()];
+                if self.is_any_revoked(parties, None, approval.issued, now)? {
+                    return Err(REVOKED);
+                }
                 check(&approval.asked)?;
                 approval.outcome = Outcome::Used;
                 let until = approval.until();

@@ -19,7 +19,7 @@ use crate::oauth::{Login, NewToken, details};
 const LIFETIME: u64 = 60;
 
 /// The refusal of what was issued before its subject was revoked.
-const REVOKED: Error = Error::Grant {
+pub(crate) const REVOKED: Error = Error::Grant {
     reason: "its subject or its client was revoked or withdrawn",
 };
 
