@@ -37,6 +37,7 @@ fn all() -> Vec<Error> {
             answer: None,
         },
         Error::TokenType,
+        Error::TransactionToken,
         Error::AuthorizationDetails { reason },
         Error::Authenticate {
             reason,
