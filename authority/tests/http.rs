@@ -99,7 +99,8 @@ fn refused_enrolments_look_alike() {
     authority.identity().declare(late, now()).unwrap();
     authority
         .identity()
-        .withdraw(&"spiffe://example.org/agents/b".parse().unwrap(), now());
+        .withdraw(&"spiffe://example.org/agents/b".parse().unwrap(), now())
+        .unwrap();
     let mut seen = Vec::new();
     for name in ["nobody", "a", "late", "b"] {
         let proof = key_proof(&fresh_nonce(&authority), &es256(), now());
@@ -400,7 +401,7 @@ fn every_wrong_token_is_counted() {
         let late = enrolment("spiffe://example.org/agents/late").expiring(now());
         authority.identity().declare(late, now()).unwrap();
         let withdrawn = "spiffe://example.org/agents/b".parse().unwrap();
-        authority.identity().withdraw(&withdrawn, now());
+        authority.identity().withdraw(&withdrawn, now()).unwrap();
         let authorization = bearer(name);
         let attempt = || {
             let body = json!({"key_proof": key_proof(&fresh_nonce(&authority), &es256(), now())});

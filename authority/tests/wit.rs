@@ -132,7 +132,8 @@ fn wits_that_are_not_good_renew_nothing() {
     assert_eq!(renew(&it, NOW), "ok");
     it.authority
         .identity()
-        .withdraw(&AGENT.parse().unwrap(), now());
+        .withdraw(&AGENT.parse().unwrap(), now())
+        .unwrap();
     assert_eq!(renew(&it, NOW), "identity.withdrawn");
 }
 
@@ -157,7 +158,8 @@ fn jwt_svids_are_for_named_audiences() {
     assert_eq!(code(refused), "identity.proof");
     authority
         .identity()
-        .withdraw(&AGENT.parse().unwrap(), now());
+        .withdraw(&AGENT.parse().unwrap(), now())
+        .unwrap();
     assert_eq!(
         code(jwt_svid(&authority, &wit, &key, BASE, now())),
         "identity.withdrawn"

@@ -138,7 +138,8 @@ fn wit_svids_that_are_not_good_are_refused() {
     assert!(by_wit(&authority, &good, &pop(&key, now()), now()).is_ok());
     authority
         .identity()
-        .withdraw(&AGENT.parse().unwrap(), now());
+        .withdraw(&AGENT.parse().unwrap(), now())
+        .unwrap();
     assert_eq!(by_wit(&authority, &good, &pop(&key, now()), now()), invalid);
 }
 
@@ -235,7 +236,8 @@ fn jwt_svids_that_are_not_good_are_refused() {
     assert!(by_svid(&authority, &good, now()).is_ok());
     authority
         .identity()
-        .withdraw(&AGENT.parse().unwrap(), now());
+        .withdraw(&AGENT.parse().unwrap(), now())
+        .unwrap();
     assert_eq!(by_svid(&authority, &good, now()), invalid);
 }
 

@@ -111,7 +111,7 @@ fn other_proof_tokens_are_refused() {
     let answer = by_wpt(&authority, &wit, &wpt(&good(), &key), &twice);
     assert_eq!(answer, refused(400, "invalid_request"));
     let agent = AGENT.parse().unwrap();
-    assert!(authority.identity().withdraw(&agent, now()));
+    assert!(authority.identity().withdraw(&agent, now()).unwrap());
     assert_eq!(by(&wpt(&good(), &key)), invalid);
 }
 
