@@ -175,3 +175,28 @@ fn every_feature_is_on_the_front_page() {
         }
     }
 }
+
+/// Each page of the guide is in both task indexes.
+#[test]
+fn every_page_is_in_the_indexes() {
+    let guide = root().join("aims/guide");
+    let front = fs::read_to_string(root().join("README.md")).unwrap();
+    let index = fs::read_to_string(guide.join("README.md")).unwrap();
+    let mut pages = 0_usize;
+    for entry in fs::read_dir(&guide).unwrap() {
+        let file = entry.unwrap().file_name().into_string().unwrap();
+        if file == "README.md" || !file.ends_with(".md") {
+            continue;
+        }
+        pages += 1;
+        assert!(
+            front.contains(&format!("](aims/guide/{file})")),
+            "README.md does not link {file}"
+        );
+        assert!(
+            index.contains(&format!("]: {file}\n")),
+            "aims/guide/README.md does not link {file}"
+        );
+    }
+    assert!(pages > 20, "only {pages} pages");
+}

@@ -187,7 +187,7 @@ fn all_members_are_satisfied() {
         let token = scene.token(&cnf);
         for mut call in [signed(&scene.agent, &token), scene.agent.call_with(&token)] {
             if with_certificate {
-                call.extensions.insert(certificate);
+                call.extensions.insert(certificate.clone());
             }
             assert_eq!(scene.code(&call), expected, "{cnf}");
         }
