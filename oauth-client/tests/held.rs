@@ -16,8 +16,8 @@ use aims_jose::base64url;
 use aims_jose::jwk::Thumbprint;
 use aims_jose::secret::SecretText;
 use aims_oauth_client::{
-    ClientCredentials, Error, MemoryStore, Revoked, StoreFuture, StoreKey, StoredValue, Target,
-    TokenSource, TokenStore, UserGrant,
+    ClientCredentials, Error, Grant, Impersonation, JwtBearer, MemoryStore, Revoked, StoreFuture,
+    StoreKey, StoredValue, SubjectToken, Target, TokenSource, TokenStore, UserGrant,
 };
 use aims_oauth_wire::token::Form;
 use common::suite::{Code, TOOL, granted};
@@ -504,6 +504,51 @@ async fn a_signal_about_a_user_keeps_tokens_of_the_client() {
         assert_eq!(source.drop_revoked(&signal).await.unwrap(), dropped);
         let same = source.token(own.clone()).await.unwrap().fingerprint() == first;
         assert_eq!(same, dropped == 0);
+    }
+}
+
+/// The subject of an exchanged token is unknown if the program does not name it: the fingerprint of
+/// the subject token or of the assertion names no user.
+#[tokio::test(start_paused = true)]
+async fn a_signal_drops_tokens_of_an_unnamed_subject() {
+    let tool = || Target::new(TOOL.parse().unwrap(), "read".parse().unwrap());
+    let exchange = |target| Impersonation::new(SubjectToken::access_token("t"), target);
+    let assertion = |target| JwtBearer::new(target, "a");
+    let grants: [(Arc<dyn Grant>, usize); 6] = [
+        (Arc::new(exchange(tool())), 1),
+        (Arc::new(exchange(tool().with_subject("u1"))), 1),
+        (Arc::new(exchange(tool().with_subject("u2"))), 0),
+        (Arc::new(assertion(tool())), 1),
+        (Arc::new(assertion(tool().with_subject("u1"))), 1),
+        (Arc::new(assertion(tool().with_subject("u2"))), 0),
+    ];
+    for (grant, dropped) in grants {
+        for has_store in [true, false] {
+            let script = Script::new(|_, number| {
+                let body = json!({"access_token": format!("access{number}"), "expires_in": 300,
+                    "token_type": "Bearer", "scope": "read",
+                    "issued_token_type": "urn:ietf:params:oauth:token-type:access_token"});
+                json_answer(200, &body)
+            });
+            let (store, start) = (memory(), Instant::now());
+            let held = TokenSource::new(server_with(&json!({})), client(), script.clone());
+            let held = held.with_clock(Paused(start));
+            let held = if has_store {
+                held.with_store(Arc::clone(&store))
+            } else {
+                held
+            };
+            held.token(Arc::clone(&grant)).await.unwrap();
+            // Another process, which has the store alone.
+            let other = source(script.clone(), &store, start);
+            let signal = Revoked::of_issuer(held.issuer().clone()).subject("u1");
+            let dropping = if has_store { &other } else { &held };
+            assert_eq!(
+                dropping.drop_revoked(&signal).await.unwrap(),
+                dropped,
+                "{grant:?}"
+            );
+        }
     }
 }
 

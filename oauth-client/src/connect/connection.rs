@@ -247,7 +247,7 @@ impl Connection {
             (Some(subject), _, _) => target.with_subject(subject.clone()),
             // Users of one store are told apart by their tokens if the program names none.
             (None, Some(provider), Way::IdentityProvider) => {
-                target.with_subject(provider.subject.fingerprint().to_string())
+                target.with_subject_fingerprint(&provider.subject.fingerprint())
             }
             (None, _, _) => target,
         }

@@ -130,7 +130,7 @@ impl<A> TokenExchange<A> {
         // Tokens of two subjects are never interchanged, also if the caller names none.
         let target = match target.subject() {
             Some(_) => target,
-            None => target.with_subject(subject.fingerprint().to_string()),
+            None => target.with_subject_fingerprint(&subject.fingerprint()),
         };
         Self {
             subject,

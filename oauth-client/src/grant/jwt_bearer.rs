@@ -68,7 +68,7 @@ impl JwtBearer {
         // Tokens of two assertions are never interchanged, also if the caller names no subject.
         let target = match target.subject() {
             Some(_) => target,
-            None => target.with_subject(assertion.fingerprint().to_string()),
+            None => target.with_subject_fingerprint(&assertion.fingerprint()),
         };
         Self::fixed(target, assertion, JWT_BEARER)
     }

@@ -1,5 +1,6 @@
 //! The target of a token.
 
+use aims_jose::digest::Fingerprint;
 use aims_jose::json::canonical;
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_oauth_wire::token::TokenRequest;
@@ -34,8 +35,17 @@ struct Detail {
 pub struct Target {
     resource: Resource,
     scopes: ScopeSet,
-    subject: Option<Box<str>>,
+    subject: Option<Subject>,
     details: Option<Box<str>>,
+}
+
+/// The text that tells the subject from others.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Subject {
+    /// The program named it.
+    Named(Box<str>),
+    /// The fingerprint of a token or an assertion of it.
+    Fingerprint(Box<str>),
 }
 
 impl Target {
@@ -94,11 +104,22 @@ impl Target {
 
     /// Sets the subject of the token, if it is not the client.
     ///
-    /// It is any text that distinguishes principals, such as their identifier or the fingerprint of
-    /// their token. Tokens of different subjects are never interchanged. The text is not sent.
+    /// It is the `sub` by which the authorization server knows the user, because
+    /// [signals](crate::Revoked) are compared with it. Tokens of different subjects are never
+    /// interchanged. The text is not sent.
     #[must_use]
     pub fn with_subject(mut self, subject: impl Into<Box<str>>) -> Self {
-        self.subject = Some(subject.into());
+        self.subject = Some(Subject::Named(subject.into()));
+        self
+    }
+
+    /// Sets the subject whose identifier is unknown, by the fingerprint of its token or assertion.
+    ///
+    /// Tokens of different fingerprints are never interchanged. A [signal](crate::Revoked) about
+    /// any subject drops them, because they may be the revoked ones.
+    #[must_use]
+    pub fn with_subject_fingerprint(mut self, fingerprint: &Fingerprint) -> Self {
+        self.subject = Some(Subject::Fingerprint(fingerprint.to_string().into()));
         self
     }
 
@@ -114,10 +135,21 @@ impl Target {
         &self.scopes
     }
 
-    /// Returns the subject, if it is not the client.
+    /// Returns the subject or its fingerprint, if it is not the client.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.subject.as_deref()
+        match &self.subject {
+            Some(Subject::Named(text) | Subject::Fingerprint(text)) => Some(text),
+            None => None,
+        }
+    }
+
+    /// Returns the subject, if the program named it.
+    pub(crate) fn named_subject(&self) -> Option<&str> {
+        match &self.subject {
+            Some(Subject::Named(text)) => Some(text),
+            Some(Subject::Fingerprint(_)) | None => None,
+        }
     }
 
     /// Adds `resource` and, if there are any, `scope` and `authorization_details` to a request.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aims_jose::secret::SecretText;
 use aims_oauth_wire::metadata::EndpointKind;
-use aims_oauth_wire::names::{Issuer, Resource};
+use aims_oauth_wire::names::{Issuer, Resource, root_slash_variant};
 
 use super::shared::group_of;
 use super::{Asker, Key, Slot, TokenSource};
@@ -67,10 +67,12 @@ impl Revoked {
     }
 
     fn holds(&self, record: &Record) -> bool {
-        let Owner {
-            cached_as, subject, ..
-        } = &record.of;
-        self.covers(cached_as, subject.as_deref(), record.user.as_ref())
+        let owner = &record.of;
+        self.covers(
+            &owner.cached_as,
+            owner.named_subject(),
+            record.user.as_ref(),
+        )
     }
 
     fn covers(&self, cached_as: &str, named: Option<&str>, user: Option<&User>) -> bool {
@@ -163,7 +165,7 @@ impl TokenSource {
         }
         let mut dropped = 0_usize;
         for (key, slot) in &*self.lock() {
-            let subject = key.target.subject();
+            let subject = key.target.named_subject();
             if revoked.covers(&key.cached_as, subject, slot.user().as_ref())
                 && slot.clear().is_some()
             {
@@ -221,17 +223,22 @@ impl Asker {
 }
 
 /// Removes all stored tokens of a server that fulfil the condition, also if one of them cannot be
-/// removed.
+/// removed. Both spellings of an issuer with an empty path are one server (RFC 3986 §6.2.3).
 async fn remove_matching(
     store: &dyn TokenStore,
     issuer: &Issuer,
     condition: impl Fn(&Record) -> bool,
 ) -> (Vec<(Owner, ToRevoke)>, Result<(), Error>) {
     let (mut removed, mut ended) = (Vec::new(), Ok(()));
-    let keys = match store.keys(&group_of(issuer)).await {
-        Ok(keys) => keys,
-        Err(error) => return (removed, Err(error)),
-    };
+    let variant = root_slash_variant(issuer.as_str());
+    let mut keys = Vec::new();
+    for spelling in [Some(issuer.as_str()), variant.as_deref()] {
+        let Some(spelling) = spelling else { continue };
+        match store.keys(&group_of(spelling)).await {
+            Ok(found) => keys.extend(found),
+            Err(error) => ended = ended.and(Err(error)),
+        }
+    }
     for key in keys {
         match remove(store, &key, &condition).await {
             Ok(Some(record)) => {

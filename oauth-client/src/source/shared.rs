@@ -6,7 +6,6 @@ use std::time::Duration;
 use aims_jose::digest::Fingerprint;
 use aims_jose::random;
 use aims_jose::time::{self, UnixTime};
-use aims_oauth_wire::names::Issuer;
 
 use super::slot::{Failed, Kept, Leased, Slot, Unsaved};
 use super::{Asker, Grant};
@@ -24,8 +23,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const ATTEMPTS: usize = 32;
 
 /// Returns the group of the keys of a server.
-pub(super) fn group_of(issuer: &Issuer) -> String {
-    StoreKey::group_of(&[Some("tokens"), Some(issuer.as_str())])
+pub(super) fn group_of(issuer: &str) -> String {
+    StoreKey::group_of(&[Some("tokens"), Some(issuer)])
 }
 
 /// A record that this program may renew.

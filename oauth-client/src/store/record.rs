@@ -38,6 +38,9 @@ pub(crate) struct Owner {
     pub(crate) client: String,
     pub(crate) cached_as: String,
     pub(crate) subject: Option<String>,
+    /// Whether the program named the subject. Otherwise it is a fingerprint.
+    #[serde(default)]
+    is_named: bool,
     pub(crate) resource: String,
 }
 
@@ -54,8 +57,14 @@ impl Owner {
             client: client.as_str().to_owned(),
             cached_as: cached_as.to_owned(),
             subject: target.subject().map(str::to_owned),
+            is_named: target.named_subject().is_some(),
             resource: target.resource().as_str().to_owned(),
         }
+    }
+
+    /// Returns the subject, if the program named it.
+    pub(crate) fn named_subject(&self) -> Option<&str> {
+        self.subject.as_deref().filter(|_| self.is_named)
     }
 }
 
