@@ -445,10 +445,20 @@ impl Requirements {
     /// }
     /// ```
     ///
-    /// [`subject_and_actor`](Self::subject_and_actor) is about a call, so that only the guard asks
-    /// it.
+    /// [`approved_call`](Self::approved_call), [`transaction_call`](Self::transaction_call) and
+    /// [`subject_and_actor`](Self::subject_and_actor) are about a call, which only a guard knows.
+    /// With one of them every caller is denied here, by `guard.call`.
     #[must_use]
     pub fn decide(&self, principal: &Principal, now: UnixTime) -> Decision {
+        if self.asks_for_approval() || self.asks_for_call() || self.both.is_some() {
+            let detail = "the requirements are about a call, and only a guard compares it; set them with `Guard::requiring`";
+            return Decision::Deny(Denial::Forbidden, reason("guard.call", detail.to_owned()));
+        }
+        self.decide_caller(principal, now)
+    }
+
+    /// Decides by the requirements that are not about the call.
+    pub(crate) fn decide_caller(&self, principal: &Principal, now: UnixTime) -> Decision {
         let denied = |denial, code, detail: String| Decision::Deny(denial, reason(code, detail));
         let forbidden = |code, detail| denied(Denial::Forbidden, code, detail);
         if principal.proofs().is_empty() && !self.allows_bearer() {

@@ -12,7 +12,7 @@ mod common;
 
 use std::sync::Arc;
 
-use aims::decision::{Call, Party, Permission, Permit, Role};
+use aims::decision::{Call, Decision, Denial, Party, Permission, Permit, Role};
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::IssuerRules;
 use aims::{Guard, Requirements};
@@ -328,6 +328,33 @@ fn subject_and_actor_may() {
         ..scene
     };
     assert_eq!(scene.reason(&route, &json!({})), "guard.actor_denied");
+}
+
+/// Requirements about a call, which only a guard knows, are not met outside of one.
+#[test]
+fn requirements_about_a_call_need_a_guard() {
+    let scene = Scene::new();
+    let claims = scene.claims(&json!({}));
+    let call = scene.agent.call_with(&scene.world.token(&claims));
+    let who = scene.guard.check(&call, at(NOW)).unwrap();
+    let route = Requirements::new;
+    for (route, expected) in [
+        (route(), "guard.requirements"),
+        (route().approved_call(), "guard.call"),
+        (route().transaction(), "guard.transaction"),
+        (route().transaction_call(), "guard.call"),
+        (route().subject_and_actor(Rules), "guard.call"),
+    ] {
+        let (is_allowed, reasons) = match route.decide(&who, at(NOW)) {
+            Decision::Allow(reasons) => (true, reasons),
+            Decision::Deny(denial, reasons) => {
+                assert!(matches!(denial, Denial::Forbidden), "{denial:?}");
+                (false, reasons)
+            }
+        };
+        assert_eq!(is_allowed, expected == "guard.requirements");
+        assert_eq!(reasons[0].code, expected);
+    }
 }
 
 /// Without a proven agent, the client of the token acts.

@@ -61,7 +61,7 @@ impl<M> Guard<M> {
         let scheme = principal.token_scheme();
         self.check_call(principal, attributes)?;
         let requirements = &self.route.requirements;
-        let mut reasons = self.reasons(requirements.decide(principal, now), scheme)?;
+        let mut reasons = self.reasons(requirements.decide_caller(principal, now), scheme)?;
         reasons.extend(self.reasons(requirements.decide_both(principal, &call, now), scheme)?);
         let approval = self.check_approved(principal, request, attributes)?;
         let decided = match &self.inner.decides {

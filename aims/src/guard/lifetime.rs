@@ -144,7 +144,7 @@ impl AdmittedRequest {
         let requirements = &self.guard().route.requirements;
         let principal = principal.with_token(token.clone());
         // A login does not become too old for a stream that began in time.
-        let decision = requirements.decide(&principal, lifetime.began);
+        let decision = requirements.decide_caller(&principal, lifetime.began);
         if !is_same || !matches!(decision, Decision::Allow(_)) {
             return Err(Why::Revoked);
         }
