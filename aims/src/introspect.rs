@@ -20,7 +20,7 @@ use aims_oauth_wire::introspection::{AnswerForm, Introspection, SignedIntrospect
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::Issuer;
 use http::{Response, StatusCode};
-use limits::Limits;
+use limits::{Begun, Limits};
 use tokio::sync::OnceCell;
 
 use crate::resolve::{Need, Resolve, ResolveFuture, Resolved};
@@ -30,8 +30,9 @@ use crate::resolve::{Need, Resolve, ResolveFuture, Resolved};
 /// - One request at a time is under way for a token, however many callers present it.
 /// - At most 64 requests are under way, and at most 200 begin in a second; see
 ///   [`max_in_flight`](IntrospectorBuilder::max_in_flight) and
-///   [`max_per_second`](IntrospectorBuilder::max_per_second). The guard refuses further unknown
-///   tokens with 503 and `Retry-After`.
+///   [`max_per_second`](IntrospectorBuilder::max_per_second). Half of both is for tokens that were
+///   active before, so that made-up ones keep none of them out. The guard refuses further tokens
+///   with 503 and `Retry-After`.
 /// - Inactive tokens are remembered for [five seconds](IntrospectorBuilder::inactive_for), apart
 ///   from the good tokens, so that made-up tokens displace none of these.
 /// - An issuer that does not answer is asked again after a second. Nothing counts as active
@@ -158,9 +159,12 @@ impl Introspector {
             return Next::Wait(waiting);
         }
         let under_way = state.flights.len();
-        if state.limits.is_unusable(&hash) || !state.limits.may_ask(under_way) {
+        if state.limits.is_unusable(&hash) {
             return Next::Known(Resolved::Unavailable);
         }
+        let Some(begun) = state.limits.may_ask(&hash, under_way) else {
+            return Next::Known(Resolved::Unavailable);
+        };
         let (landing, waiting) = state.flights.entry(hash).or_default().lead();
         drop(state);
         let own = self.clone();
@@ -170,6 +174,7 @@ impl Introspector {
             let mut ending = Ending {
                 own: &own,
                 hash,
+                begun,
                 answer: Answer::None,
             };
             let asked = tokio::time::timeout(own.0.timeout, own.request(token)).await;
@@ -238,6 +243,7 @@ enum Next {
 struct Ending<'a> {
     own: &'a Introspector,
     hash: Hash,
+    begun: Begun,
     answer: Answer,
 }
 
@@ -245,10 +251,11 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let mut state = self.own.state();
         state.flights.remove(&self.hash);
+        state.limits.ended(self.begun);
         match &self.answer {
             Answer::Read(read) => match **read {
                 Introspection::Inactive => state.limits.set_inactive(self.hash),
-                Introspection::Active(_) => state.limits.answered(),
+                Introspection::Active(_) => state.limits.set_active(self.hash),
             },
             Answer::Unusable => state.limits.set_unusable(self.hash),
             Answer::None => state.limits.failed(),
@@ -348,13 +355,15 @@ impl IntrospectorBuilder {
         self
     }
 
-    /// Sets how many requests may be under way. Defaults to 64.
+    /// Sets how many requests may be under way, and half of them about tokens that were not active
+    /// before. Defaults to 64.
     pub const fn max_in_flight(mut self, most: usize) -> Self {
         self.in_flight = most;
         self
     }
 
-    /// Sets how many requests may begin in a second. Defaults to 200.
+    /// Sets how many requests may begin in a second, and half of them about tokens that were not
+    /// active before. Defaults to 200.
     pub const fn max_per_second(mut self, most: u32) -> Self {
         self.per_second = most;
         self

@@ -209,7 +209,7 @@ async fn inactive_tokens_are_remembered_for_seconds() {
 async fn made_up_tokens_are_bounded_and_displace_none() {
     let server = Server::new(Answers::Knows("good"));
     let world = World::new();
-    let introspector = introspector(&server).max_per_second(50).build();
+    let introspector = introspector(&server).max_per_second(100).build();
     let opaque = OpaqueTokens::of(issuer(), introspector);
     let guard = world.guard().issuers(Arc::clone(&world.issuers));
     let guard = guard.opaque_tokens(opaque).accept_bearer().clock(Then);
@@ -232,12 +232,81 @@ async fn made_up_tokens_are_bounded_and_displace_none() {
     assert_eq!(outcome(&guard, "made-up-60").await, INACTIVE);
 }
 
+/// Made-up tokens use up half of the rate and half of the requests under way. The other half is for
+/// tokens that were active before, whose answers come of age.
+#[tokio::test(start_paused = true)]
+async fn made_up_tokens_keep_no_good_one_out() {
+    for (per_second, in_flight) in [(10, 64), (200, 4)] {
+        let server = Server::new(Answers::Knows("good"));
+        let introspector = introspector(&server);
+        let introspector = introspector
+            .max_per_second(per_second)
+            .max_in_flight(in_flight);
+        // The guards share the introspector, and no answers.
+        let (world, introspector) = (World::new(), introspector.build());
+        let another = || guard(&world, introspector.clone());
+        assert_eq!(outcome(&another(), "good").await, OK);
+        server.0.lock().unwrap().takes = 1;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..20 {
+            let guard = another();
+            tasks.spawn(async move { outcome(&guard, &format!("made-up-{number}")).await });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(outcome(&another(), "good").await, OK);
+        let outcomes = tasks.join_all().await;
+        let asked = outcomes.iter().filter(|it| **it == INACTIVE).count();
+        assert_eq!(asked, if in_flight == 4 { 2 } else { 5 });
+        assert_eq!(
+            outcomes.iter().filter(|it| **it == AWAY).count(),
+            20 - asked
+        );
+        // One that was revoked has no such right any more.
+        tokio::time::advance(Duration::from_secs(1)).await;
+        server.set(Answers::Knows("another"));
+        assert_eq!(outcome(&another(), "good").await, INACTIVE);
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..20 {
+            let guard = another();
+            tasks.spawn(async move { outcome(&guard, &format!("other-{number}")).await });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(outcome(&another(), "good").await, AWAY);
+    }
+}
+
+/// Also a token that was active before waits where the limits are used up.
+#[tokio::test(start_paused = true)]
+async fn the_limits_hold_for_good_tokens() {
+    for (per_second, in_flight) in [(1, 64), (200, 1)] {
+        let server = Server::new(Answers::Knows("good"));
+        let introspector = introspector(&server);
+        let introspector = introspector
+            .max_per_second(per_second)
+            .max_in_flight(in_flight);
+        let (world, introspector) = (World::new(), introspector.build());
+        let another = || guard(&world, introspector.clone());
+        assert_eq!(outcome(&another(), "good").await, OK);
+        server.0.lock().unwrap().takes = 1;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let first = another();
+        let first = tokio::spawn(async move { outcome(&first, "made-up").await });
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(outcome(&another(), "good").await, AWAY);
+        assert_eq!(first.await.unwrap(), INACTIVE);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(outcome(&another(), "good").await, OK);
+    }
+}
+
 /// The number of requests under way is bounded; the next caller gets 503 with `Retry-After`.
 #[tokio::test(start_paused = true)]
 async fn requests_under_way_are_bounded() {
     let server = Server::new(Answers::Knows("good"));
     server.0.lock().unwrap().takes = 5;
-    let introspector = introspector(&server).max_in_flight(2).build();
+    let introspector = introspector(&server).max_in_flight(4).build();
     let guard = guard(&World::new(), introspector);
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..2 {
