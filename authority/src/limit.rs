@@ -150,6 +150,16 @@ impl Meter {
         self.take_for(Some(Key::Agent(agent.into())), now)
     }
 
+    /// Gives one request back to the bucket of an agent.
+    pub(crate) fn give_back(&self, agent: &str, now: UnixTime) {
+        let full = self.full();
+        // The change never fails.
+        let _given = self.with(Some(Key::Agent(agent.into())), now, |bucket| {
+            bucket.level = bucket.level.saturating_add(UNIT).min(full);
+            true
+        });
+    }
+
     fn take_for(&self, key: Option<Key>, now: UnixTime) -> Result<(), Error> {
         self.with(key, now, |bucket| {
             let left = bucket.level.checked_sub(UNIT);

@@ -424,6 +424,8 @@ fn the_details_of_a_call_must_agree() {
         json!([changed("call_digest", json!("x"))]),
         json!([changed("actions", json!(["transfer", "list"]))]),
         json!([changed("note", json!("harmless"))]),
+        json!([changed("datatypes", json!(["balances"]))]),
+        json!([changed("privileges", json!(["admin"]))]),
         json!([changed("locations", json!([FILES]))]),
         json!([without("tool")]),
         json!([without("arguments")]),
@@ -742,7 +744,11 @@ fn a_user_is_not_flooded() {
 #[test]
 fn a_user_code_is_compared() {
     let key = key();
-    let authority = with_payer(payer(&key)).build(now()).unwrap();
+    let other = Client::with_keys("other", key_set(&key))
+        .allow(TOOLS, ["call"])
+        .allow_details("aims_tool")
+        .backchannel_poll();
+    let authority = with_payer(payer(&key)).client(other).build(now()).unwrap();
     let details = details();
     let carol = with(&good(&details), "login_hint", "carol");
     let missing = refused(400, "missing_user_code");
@@ -754,8 +760,25 @@ fn a_user_code_is_compared() {
     }
     let busy = refused(429, "temporarily_unavailable");
     assert_eq!(ask(&authority, &key, &wrong, now()), busy);
-    // A right one is not counted.
-    assert!(ask(&authority, &key, &with(&carol, "user_code", "2718"), now()).is_ok());
+    // A right one tells nothing until there is room for a guess again.
+    let right = with(&carol, "user_code", "2718");
+    assert_eq!(ask(&authority, &key, &right, now()), busy);
+    // The guesses of one client are not those of another one.
+    let other = judged(&post(
+        &authority,
+        "/backchannel",
+        ("other", &key),
+        &right,
+        now(),
+    ));
+    assert!(other.is_ok());
+    // Right ones are not counted, or only the first one of this minute would be accepted.
+    for _ in 0..3 {
+        let answer = ask(&authority, &key, &right, at(NOW + 60)).unwrap();
+        let all = [("token", answer["auth_req_id"].as_str().unwrap())];
+        let given_up = post(&authority, "/revoke", ("payer", &key), &all, at(NOW + 60));
+        assert_eq!(given_up.status(), 200);
+    }
 }
 
 fn signed_claims(now: UnixTime) -> Value {
@@ -876,6 +899,38 @@ fn a_ping_tells_of_the_decision() {
         let debug = format!("{:?}", authority.oauth());
         assert!(!debug.contains(PING_TOKEN) && !debug.contains(&id));
     }
+}
+
+/// A ping whose request was refused or given up is not kept.
+#[test]
+fn no_ping_is_kept_for_a_request_that_waits_no_more() {
+    let key = key();
+    let client = payer(&key).backchannel_ping(PING);
+    let authority = with_payer(client).build(now()).unwrap();
+    let details = details();
+    let good = with(&good(&details), "client_notification_token", PING_TOKEN);
+    let kept = || format!("{:?}", authority.oauth()).matches("Ping {").count();
+    let id = id(&ask(&authority, &key, &good, now()).unwrap());
+    assert_eq!(kept(), 1);
+    let busy = refused(429, "temporarily_unavailable");
+    assert_eq!(ask(&authority, &key, &good, now()), busy);
+    assert_eq!(kept(), 1);
+    let all = [("token", id.as_str())];
+    post(&authority, "/revoke", ("payer", &key), &all, now());
+    assert_eq!(kept(), 0);
+}
+
+/// A client without the right to ask spends no proof: its DPoP header is not read.
+#[test]
+fn a_client_that_may_not_ask_is_refused_first() {
+    let key = key();
+    let authority = with_payer(payer(&key)).client(public());
+    let authority = authority.build(now()).unwrap();
+    let all = form(&[("client_id", "cli"), ("scope", "openid")]);
+    let fields = [FORM, ("dpop", "malformed")];
+    let asked = request("POST", "/backchannel", &fields, &all);
+    let found = judged(&send(&authority, &asked, now()));
+    assert_eq!(found, refused(400, "unauthorized_client"));
 }
 
 /// The scopes and resources of a request without details go into the token that names one.

@@ -152,6 +152,27 @@ fn an_answer_names_the_method_that_there_is() {
     assert_eq!(bare.unwrap_err(), (401, "invalid_client".to_owned()));
 }
 
+/// Each request of a client parses its keys, so there are few, and only usable ones are kept.
+#[test]
+fn a_client_has_at_most_eight_keys() {
+    let authority = registering();
+    let keys = |count: usize| -> Vec<Value> {
+        let all = (0..count).map(|_| es256().public_jwk().to_json());
+        all.map(|it| serde_json::from_str(&it).unwrap()).collect()
+    };
+    let mut metadata = good();
+    metadata["token_endpoint_auth_method"] = "private_key_jwt".into();
+    metadata["jwks"] = json!({ "keys": keys(9) });
+    let found = register(&authority, &metadata);
+    assert_eq!(found, Err((400, "invalid_client_metadata".to_owned())));
+    let mut eight = keys(7);
+    let usable = eight.clone();
+    eight.push(json!({"kty": "oct", "k": "AAAA"}));
+    metadata["jwks"] = json!({ "keys": eight });
+    let answer = register(&authority, &metadata).unwrap();
+    assert_eq!(answer["jwks"], json!({ "keys": usable }));
+}
+
 /// No operator gave it a right, so it gets tokens for users alone.
 #[test]
 fn a_client_that_described_itself_gets_no_token_of_its_own() {

@@ -48,8 +48,9 @@ impl MapSubject for Subjects {
     }
 }
 
+/// Accepts tokens of other issuers or not.
 #[derive(Debug)]
-struct Shop;
+struct Shop(bool);
 
 impl TransactionPolicy for Shop {
     fn decide(
@@ -62,6 +63,11 @@ impl TransactionPolicy for Shop {
         let scopes = ScopeTable::new([("call", "order")]).unwrap();
         Some(Transaction::new(scopes))
     }
+
+    fn accepts_issuer(&self, issuer: &str) -> bool {
+        assert_eq!(issuer, PARTNER);
+        self.0
+    }
 }
 
 struct World {
@@ -72,6 +78,10 @@ struct World {
 
 impl World {
     fn new() -> Self {
+        Self::with(Shop(true))
+    }
+
+    fn with(shop: impl TransactionPolicy + 'static) -> Self {
         let (gateway, partner) = (es256(), es256());
         let rows = || ScopeTable::new([("call", "read")]).unwrap();
         let table = ExchangeTable::new()
@@ -88,7 +98,7 @@ impl World {
         let authority = builder()
             .resource(Resource::new(OTHER).with_scopes(["read"]))
             .exchange(Arc::new(table))
-            .transactions(Arc::new(Shop))
+            .transactions(Arc::new(shop))
             .subject_issuers(Arc::new(store), Arc::new(Subjects))
             .client(
                 client("gateway")
@@ -179,6 +189,57 @@ fn a_token_of_a_configured_issuer_is_exchanged() {
     let answer = world.exchange("act", chain.clone(), now()).unwrap();
     let text = answer["access_token"].as_str().unwrap();
     assert_eq!(verified(&world.authority, text, now())["act"]["act"], chain);
+}
+
+/// TXN-31: the actors of another issuer are its own.
+#[test]
+fn another_issuer_names_no_actor_of_this_server() {
+    let world = World::new();
+    for own in [0, 1] {
+        let issuer = |at| if at == own { BASE } else { PARTNER };
+        let chain = json!({
+            "iss": issuer(0), "sub": "gateway", "act": {"iss": issuer(1), "sub": "app"},
+        });
+        let found = world.exchange("act", chain, now());
+        assert_eq!(found, refused(400, "invalid_request"), "{own}");
+    }
+}
+
+/// A policy that ignores the issuer.
+#[derive(Debug)]
+struct Careless;
+
+impl TransactionPolicy for Careless {
+    fn decide(
+        &self,
+        _exchange: &Exchange<'_>,
+        _details: &Map<String, Value>,
+        _context: &Map<String, Value>,
+    ) -> Option<Transaction> {
+        let scopes = ScopeTable::new([("call", "order")]).unwrap();
+        Some(Transaction::new(scopes))
+    }
+}
+
+/// TXN-31: no token of another issuer opens a transaction unless the policy names the issuer.
+#[test]
+fn another_issuer_opens_no_transaction_unless_it_is_named() {
+    let asked = [
+        ("requested_token_type", TXN_TOKEN),
+        ("audience", "example.org"),
+        ("resource", ""),
+    ];
+    let policies = [
+        (World::new(), None),
+        (World::with(Shop(false)), Some("invalid_target")),
+        (World::with(Careless), Some("invalid_target")),
+    ];
+    for (world, error) in policies {
+        let token = sign("at+jwt", &good(), &world.partner);
+        let found = world.exchange_as("gateway", &token, &asked, now());
+        let error = error.map(|it| (400, it.to_owned()));
+        assert_eq!(found.err(), error);
+    }
 }
 
 #[test]

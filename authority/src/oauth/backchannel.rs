@@ -45,7 +45,7 @@ const ASKS: Rate = Rate {
     burst: 30,
     per_minute: 30,
 };
-/// Rate of wrong user codes for one user.
+/// Rate of wrong user codes of one client for one user.
 const WRONG_CODES: Rate = Rate {
     burst: 5,
     per_minute: 1,
@@ -229,7 +229,7 @@ pub(crate) struct BackchannelService {
     pings: Pings,
     /// Requests, by client.
     asks: Meter,
-    /// Wrong user codes, by user.
+    /// Wrong user codes, by client and user.
     wrong_codes: Meter,
     /// The key of the anti-CSRF tokens. It ends with the process.
     forms: Key,
@@ -269,15 +269,15 @@ pub(crate) fn authenticate(inner: &Inner, call: &Call<'_>) -> Result<Response<Ve
     let (server, now) = (&inner.oauth, call.now);
     let service = server.backchannel.as_ref().ok_or(Error::Path)?;
     let who = server.authenticate(call.request, &form, now)?;
+    let backchannel = who.client.flow.backchannel.as_ref();
+    let backchannel = backchannel.ok_or(Error::ClientGrant {
+        reason: "the client may not ask users for approval",
+    })?;
     let target = server.base.join(AUTHENTICATE);
     let store = server.replay.as_ref();
     let proven = server
         .dpop
         .verify_at(headers, &target, &who.client_id, store, now)?;
-    let backchannel = who.client.flow.backchannel.as_ref();
-    let backchannel = backchannel.ok_or(Error::ClientGrant {
-        reason: "the client may not ask users for approval",
-    })?;
     service.asks.take_agent(&who.client_id, now)?;
     let asked = server.ask_for(service, backchannel, &who, &form, now)?;
     let id = secret(server.random)?;
@@ -291,7 +291,10 @@ pub(crate) fn authenticate(inner: &Inner, call: &Call<'_>) -> Result<Response<Ve
             .pings
             .expect(&key, endpoint, token, id.clone(), end, now)?;
     }
-    server.keep_approval(&key, &approval, now)?;
+    if let Err(error) = server.keep_approval(&key, &approval, now) {
+        service.pings.forget(&key);
+        return Err(error);
+    }
     service.approvers.asked(&subject);
     tracing::info!(client_id = ?who.client_id, ?subject, "asked a user for approval");
     let body = json!({

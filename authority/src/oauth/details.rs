@@ -61,9 +61,9 @@ pub trait DetailsType: fmt::Debug + Send + Sync {
 /// The type `aims_tool`: tools of a resource, by `locations`, `actions`, `datatypes` and
 /// `privileges` (RFC 9396 §2.2). Each is a list of texts.
 ///
-/// An entry for one call also has `tool`, `arguments` and `call_digest`. It is the only entry of
-/// its request, and the digest is the one of the tool and the arguments, which the user sees
-/// ([`CallDigest`](aims_oauth_wire::call::CallDigest)).
+/// An entry for one call has `tool`, `arguments` and `call_digest`, and neither `datatypes` nor
+/// `privileges`. It is the only entry of its request, and the digest is the one of the tool and the
+/// arguments, which the user sees ([`CallDigest`](aims_oauth_wire::call::CallDigest)).
 ///
 /// Guards of this project read it, and compare its members as sets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -80,6 +80,10 @@ impl DetailsType for ToolDetails {
         let is_text = |it: &Value| it.as_str().is_some_and(|it| !it.is_empty());
         const CALL: [&str; 3] = ["tool", "arguments", "call_digest"];
         if CALL.iter().any(|name| entry.contains_key(*name)) {
+            // The page shows the tool and its arguments alone.
+            if entry.contains_key("datatypes") || entry.contains_key("privileges") {
+                return Err("an entry for one call has no datatypes and no privileges");
+            }
             let call = ToolDetail::parse(&Value::Object(entry.clone()).to_string());
             let call = call.map(|it| it.call());
             if !matches!(call, Some(Ok(Some(_)))) {

@@ -37,6 +37,8 @@ pub(super) const RATE: Rate = Rate {
 };
 /// The prefix of new client ids. It keeps them apart from URLs and from workloads.
 const PREFIX: &str = "dyn-";
+/// Maximum number of keys of a client, which each of its requests parses.
+const MOST_KEYS: usize = 8;
 /// Maximum length of a name in bytes.
 const LONGEST_NAME: usize = 200;
 
@@ -175,10 +177,10 @@ pub(crate) fn check(body: &[u8], server: &AuthorizationServer) -> Result<StoredC
             let keys = metadata
                 .jwks
                 .ok_or_else(|| bad("expected jwks for private_key_jwt"))?;
-            server
+            let usable = server
                 .key_set(&keys)
-                .ok_or_else(|| bad("jwks has no usable public key"))?;
-            Some(keys)
+                .ok_or_else(|| bad("expected 1 to 8 usable public keys in jwks"))?;
+            Some(serde_json::from_str(&usable.to_json()).map_err(Error::unavailable)?)
         }
         // There are no shared secrets here, so the answer names the method that there is (RFC 7591
         // §3.2.1).
@@ -250,7 +252,8 @@ impl StoredClient {
 impl AuthorizationServer {
     fn key_set(&self, keys: &Value) -> Option<JwkSet> {
         let json = keys.to_string();
-        let set = JwkSet::parse(json.as_bytes(), &SetRules::oauth(), self.provider).ok()?;
+        let rules = SetRules::oauth().with_max_keys(MOST_KEYS);
+        let set = JwkSet::parse(json.as_bytes(), &rules, self.provider).ok()?;
         (!set.is_empty()).then_some(set)
     }
 

@@ -207,6 +207,9 @@ impl AuthorizationServer {
                 return Ok(false);
             }
             if found.remove(state, Kind::Approval, &key, now)? {
+                if let Some(service) = &self.backchannel {
+                    service.pings.forget(&key);
+                }
                 self.leave_inbox(&asked.subject, &key, now)?;
                 return Ok(true);
             }
@@ -218,8 +221,8 @@ impl AuthorizationServer {
     ///
     /// # Errors
     ///
-    /// `as.grant` for a request that is unknown, used, or of another client; `as.pending`,
-    /// `as.denied`, `as.approval_expired`.
+    /// `as.grant` for a request that is unknown, used, of another client, or of a client or user
+    /// that was revoked after the decision; `as.pending`, `as.denied`, `as.approval_expired`.
     pub(crate) fn use_approval(
         &self,
         id: &str,

@@ -80,6 +80,12 @@ impl Pings {
         Ok(())
     }
 
+    /// Forgets the ping of a request that waits for no decision.
+    pub(super) fn forget(&self, key: &str) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.expected.remove(key);
+    }
+
     /// Makes the ping of a decided request due.
     pub(super) fn decided(&self, key: &str) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);

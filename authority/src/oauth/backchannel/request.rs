@@ -77,7 +77,7 @@ impl AuthorizationServer {
         let binding_message = message(form, &details)?;
         let ping = self.ping_of(backchannel, form)?;
         // The user is looked up last, so that a malformed request tells nothing about users.
-        let subject = self.approver(service, hint, form, now)?;
+        let subject = self.approver(service, hint, who, form, now)?;
         Ok(Asked {
             approval: AskedFor {
                 client_id: who.client_id.clone(),
@@ -97,6 +97,7 @@ impl AuthorizationServer {
         &self,
         service: &BackchannelService,
         hint: &str,
+        who: &Authenticated,
         form: &Form,
         now: UnixTime,
     ) -> Result<String, Error> {
@@ -109,10 +110,14 @@ impl AuthorizationServer {
             let sent = form.get("user_code");
             let sent =
                 sent.ok_or_else(|| refused("missing_user_code", "the user requires a user_code"))?;
+            // Each comparison counts until it was one with the right code. Otherwise a guess beyond
+            // the rate would still tell whether it is right. Neither part has this byte.
+            let guesser = [who.client_id.as_str(), &approver.subject].join("\0");
+            service.wrong_codes.take_agent(&guesser, now)?;
             if *code != SecretText::new(sent) {
-                service.wrong_codes.take_agent(&approver.subject, now)?;
                 return Err(refused("invalid_user_code", "the user_code is another one"));
             }
+            service.wrong_codes.give_back(&guesser, now);
         }
         Ok(approver.subject)
     }

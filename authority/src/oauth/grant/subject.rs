@@ -1,6 +1,7 @@
 //! The subject token of an exchange (RFC 8693 §2.1): verified, and the client's to present.
 
 use core::fmt;
+use core::iter::successors;
 use std::sync::Arc;
 
 use aims_jose::jws::Unverified;
@@ -232,6 +233,11 @@ impl Subject {
         server.check_subject(&subject, now)?;
         let malformed = |_unexplained| bad("a claim is malformed");
         let claims: Claims = token.claims().map_err(malformed)?;
+        // Only this server says who of its own clients acted.
+        let mut actors = successors(claims.act.as_ref(), |it| it.get("act"));
+        if actors.any(|it| it.get("iss").and_then(Value::as_str) == Some(server.base.as_str())) {
+            return Err(bad("its act names an actor of this server"));
+        }
         let payload: &RawValue = token.claims().map_err(malformed)?;
         Ok(Self {
             kind: Kind::AccessToken,

@@ -37,6 +37,13 @@ pub trait TransactionPolicy: fmt::Debug + Send + Sync {
         context: &Map<String, Value>,
     ) -> Option<Transaction>;
 
+    /// Returns whether access tokens of this other issuer become transaction tokens. By default
+    /// none do. The subject is the one that [`MapSubject`](crate::MapSubject) returned.
+    fn accepts_issuer(&self, issuer: &str) -> bool {
+        let _every = issuer;
+        false
+    }
+
     /// Returns what a replacement of a transaction token adds, or `None` to refuse it. By default
     /// every replacement is refused.
     ///
@@ -180,6 +187,12 @@ pub(super) fn issue(
     let details = object(request, "request_details")?;
     let context = object(request, "request_context")?;
     let asked = subject.exchange(request.client, domain);
+    if asked
+        .issuer
+        .is_some_and(|it| !service.policy.accepts_issuer(it))
+    {
+        return Err(Error::Target);
+    }
     let decided = service.policy.decide(&asked, &details, &context);
     let decided = decided.ok_or(Error::Target)?;
     let scope = scopes(subject, &decided.scopes, request)?;
