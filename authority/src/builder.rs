@@ -32,7 +32,7 @@ use crate::oauth::certificate::pki::Authorities;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes, TokenExchange};
 use crate::oauth::{
-    AuthorizationServer, ClientDocuments, Registration, Registry, SubjectIssuers,
+    AuthorizationServer, ClientDocuments, LONGEST_GRANT, Registration, Registry, SubjectIssuers,
     TransactionService,
 };
 use crate::{
@@ -47,6 +47,25 @@ const PUSHES: Rate = Rate {
     burst: 120,
     per_minute: 60,
 };
+
+/// Rate of pushed requests of a client that authenticates. A client can so hold 9,300 of the 65,536
+/// entries at most.
+const CLIENT_PUSHES: Rate = Rate {
+    burst: 300,
+    per_minute: 600,
+};
+
+/// Number of entries that the tokens of one client for one subject may hold, beside those at once.
+const TOKEN_ENTRIES: u64 = 4_096;
+
+/// Returns the rate of entries for the tokens of a client and a subject: they end with the tokens.
+fn token_entries(lifetime: Duration) -> Rate {
+    let per_minute = (TOKEN_ENTRIES * 60 / lifetime.as_secs().max(1)).clamp(1, 600);
+    Rate {
+        burst: 400,
+        per_minute: u32::try_from(per_minute).unwrap_or(1),
+    }
+}
 
 /// Rate of consent pages of one user. A user can so hold 660 of the 65,536 entries at most.
 const SHOWS: Rate = Rate {
@@ -420,7 +439,7 @@ impl Builder {
     }
 
     /// Sets how long a refresh token may stay unused, and how long a grant may be refreshed.
-    /// Defaults to 7 and 30 days.
+    /// Defaults to 7 and 30 days. No grant lasts longer than 366 days.
     pub const fn refresh_tokens(mut self, pause: Duration, longest: Duration) -> Self {
         self.refresh_pause = pause;
         self.refresh_longest = longest;
@@ -464,7 +483,12 @@ impl Builder {
         let name = self.trust_domain.take().ok_or(Error::TrustDomain(None))?;
         let trust_domain =
             TrustDomain::try_from(name).map_err(|error| Error::TrustDomain(Some(error)))?;
-        let longest = self.limits.longest_lifetime;
+        if self.refresh_longest > LONGEST_GRANT {
+            return Err(Error::Lifetime {
+                longest: LONGEST_GRANT,
+            });
+        }
+        let longest = self.limits.longest_lifetime.min(LONGEST_GRANT);
         for lifetime in [self.token_lifetime, self.svid_lifetime] {
             if lifetime < Duration::from_secs(1) || lifetime > longest {
                 return Err(Error::Lifetime { longest });
@@ -601,6 +625,8 @@ impl Builder {
                 None => None,
             },
             pushes: Meter::new(PUSHES),
+            client_pushes: Meter::new(CLIENT_PUSHES),
+            token_entries: Meter::new(token_entries(self.token_lifetime)),
             shows: Meter::new(SHOWS),
             subject_issuers: self.subject_issuers,
             registration: self.registration.map(Registration::new),

@@ -93,6 +93,8 @@ pub enum Kind {
     /// A client and the user's consent, with the state of its refresh token, by its id. A
     /// revoked grant stays, as revoked, until its access tokens have expired.
     Grant,
+    /// The live grants of one user, by the hash of the user's `sub`.
+    GrantList,
     /// The requests that wait for one user, by the hash of the user's `sub`.
     Inbox,
     /// An authorization request that waits for the user's consent, by its hash.
@@ -121,6 +123,7 @@ impl Kind {
         Self::ClientDocument,
         Self::Code,
         Self::Grant,
+        Self::GrantList,
         Self::Inbox,
         Self::Interaction,
         Self::PushedRequest,
@@ -141,6 +144,7 @@ impl Kind {
             Self::ClientDocument => "client_document",
             Self::Code => "code",
             Self::Grant => "grant",
+            Self::GrantList => "grant_list",
             Self::Inbox => "inbox",
             Self::Interaction => "interaction",
             Self::PushedRequest => "pushed_request",

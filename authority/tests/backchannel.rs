@@ -15,8 +15,9 @@ mod folder;
 use std::sync::Arc;
 
 use aims_authority::{
-    Approver, AuthenticateUser, Authority, AuthorizationServer, Builder, Client, ExchangeTable,
-    FindApprover, MemoryState, ToolDetails, User, UserAnswer, UserRequest,
+    Approver, AuthenticateUser, Authority, AuthorizationServer, Builder, Client, Exchange,
+    ExchangeTable, FindApprover, MemoryState, ToolDetails, Transaction, TransactionPolicy, User,
+    UserAnswer, UserRequest,
 };
 use aims_jose::alg::Algorithm;
 use aims_jose::digest::sha256_base64url;
@@ -29,7 +30,7 @@ use common::browser::{Page, public, read, redeem, with_users};
 use common::endpoint::{FORM, JWT_BEARER, form, judged, refused, verified};
 use common::{BASE, FILES, NOW, TOOLS, at, builder, field, key_set, now, request, send, sign};
 use http::Response;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const CIBA: &str = "urn:openid:params:grant-type:ciba";
 const PING: &str = "https://payer.example/ping";
@@ -359,6 +360,7 @@ fn malformed_requests_are_refused() {
     let good = good(&details);
     let long = "x".repeat(257);
     let message = "x".repeat(65);
+    let class = "c".repeat(1_025);
     for (name, value, error) in [
         ("scope", "", "invalid_request"),
         ("scope", "call", "invalid_request"),
@@ -366,6 +368,7 @@ fn malformed_requests_are_refused() {
         ("login_hint", "", "invalid_request"),
         ("login_hint", &long, "invalid_request"),
         ("login_hint", "ali\nce", "invalid_request"),
+        ("acr_values", &class, "invalid_request"),
         ("login_hint", "eve", "unknown_user_id"),
         ("login_hint_token", "x", "invalid_request"),
         ("id_token_hint", "x", "invalid_request"),
@@ -1021,6 +1024,69 @@ fn a_token_for_one_call_is_not_exchanged() {
         ];
         let found = judged(&post(&authority, "/token", ("tool", &key), &all, now()));
         assert_eq!(found.map(|it| it["scope"].clone()), expected);
+    }
+}
+
+#[derive(Debug)]
+struct Shop;
+
+impl TransactionPolicy for Shop {
+    fn decide(
+        &self,
+        _exchange: &Exchange<'_>,
+        details: &Map<String, Value>,
+        _context: &Map<String, Value>,
+    ) -> Option<Transaction> {
+        let scopes = ScopeTable::new([("call", "order")]).unwrap();
+        Some(Transaction::new(scopes).with_details(details.clone()))
+    }
+}
+
+/// T-113: a token for one call opens one transaction, and another token as many as it likes.
+#[test]
+fn a_token_for_one_call_opens_one_transaction() {
+    let key = key();
+    let tool = Client::with_keys("tool", key_set(&key)).serves(TOOLS);
+    let authority = with_payer(payer(&key)).client(tool);
+    let authority = authority.transactions(Arc::new(Shop)).build(now()).unwrap();
+    let details = details();
+    let approved = with(&good(&details), "scope", "openid call");
+    let scoped = [
+        ("scope", "openid call"),
+        ("resource", TOOLS),
+        ("login_hint", "alice"),
+    ];
+    let call = json!({"call_digest": call().digest().to_string()}).to_string();
+    let opened = Ok(json!("order"));
+    let spent = refused(400, "invalid_request");
+    for (asked, second) in [(&approved[..], &spent), (&scoped[..], &opened)] {
+        // Each approval has a call of its own to spend.
+        for _ in 0..2 {
+            let id = id(&ask(&authority, &key, asked, now()).unwrap());
+            decide(&authority, "allow", now());
+            let answer = poll(&authority, &key, &id, now()).unwrap();
+            let all = [
+                (
+                    "grant_type",
+                    "urn:ietf:params:oauth:grant-type:token-exchange",
+                ),
+                ("subject_token", answer["access_token"].as_str().unwrap()),
+                (
+                    "subject_token_type",
+                    "urn:ietf:params:oauth:token-type:access_token",
+                ),
+                (
+                    "requested_token_type",
+                    "urn:ietf:params:oauth:token-type:txn_token",
+                ),
+                ("audience", "example.org"),
+                ("request_details", &call),
+            ];
+            for expected in [&opened, second] {
+                let found = judged(&post(&authority, "/token", ("tool", &key), &all, now()));
+                assert_eq!(found.map(|it| it["scope"].clone()), *expected);
+            }
+        }
     }
 }
 

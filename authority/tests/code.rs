@@ -144,6 +144,7 @@ fn other_defects_go_to_the_client() {
     let authority = with_public();
     let challenge = aims_jose::digest::sha256_base64url(VERIFIER);
     let long = "s".repeat(2_049);
+    let (hint, class) = ("h".repeat(257), "c".repeat(1_025));
     for (name, value, error) in [
         ("response_type", None, "unsupported_response_type"),
         ("response_type", Some("token"), "unsupported_response_type"),
@@ -167,6 +168,8 @@ fn other_defects_go_to_the_client() {
         ("max_age", Some("-1"), "invalid_request"),
         ("max_age", Some("+1"), "invalid_request"),
         ("dpop_jkt", Some("x"), "invalid_request"),
+        ("login_hint", Some(hint.as_str()), "invalid_request"),
+        ("acr_values", Some(class.as_str()), "invalid_request"),
         ("prompt", Some("none"), "consent_required"),
         ("prompt", Some("none login"), "invalid_request"),
         (
@@ -178,6 +181,10 @@ fn other_defects_go_to_the_client() {
         let value = value.map(|it| if it == VERIFIER { "short" } else { it });
         let response = open(&authority, &with(name, value), "", now());
         assert_eq!(refused_to_client(&response), error, "{name} {value:?}");
+    }
+    for (name, value) in [("login_hint", &hint[1..]), ("acr_values", &class[1..])] {
+        let response = open(&authority, &with(name, Some(value)), "", now());
+        assert_eq!(response.status(), 200, "{name}");
     }
     assert_eq!(challenge.len(), 43);
     let all = redirected(&open(&authority, &with("state", Some(&long)), "", now()));

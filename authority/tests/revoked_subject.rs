@@ -12,6 +12,7 @@ mod common;
 #[path = "common/folder.rs"]
 mod folder;
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use aims_authority::{
@@ -221,4 +222,30 @@ fn a_revoked_client_or_actor_ends_what_it_was_given() {
         at(NOW + 2),
     );
     assert_eq!(answer, refused(400, "invalid_grant"));
+}
+
+/// DEL-12, F-18: a revocation is kept longer than any grant, and then makes room.
+#[test]
+fn a_revocation_outlives_every_grant() {
+    const DAY: u64 = 86_400;
+    let longest = |seconds| {
+        let week = Duration::from_secs(7 * DAY);
+        let builder = builder().refresh_tokens(week, Duration::from_secs(seconds));
+        builder.build(now()).map(|_| ()).map_err(|it| it.code())
+    };
+    assert_eq!(longest(366 * DAY), Ok(()));
+    assert_eq!(longest(366 * DAY + 1), Err("authority.lifetime"));
+
+    let state = MemoryState::with_capacity(2);
+    let revoke = |subject: &str, seconds| {
+        let revoked = AuthorizationServer::revoke_subject_in(&state, subject, at(seconds));
+        revoked.map_err(|it| it.code())
+    };
+    assert_eq!(revoke("alice", NOW), Ok(()));
+    assert_eq!(revoke("bob", NOW + 1), Ok(()));
+    assert_eq!(
+        revoke("carol", NOW + 367 * DAY),
+        Err("authority.state_full")
+    );
+    assert_eq!(revoke("carol", NOW + 367 * DAY + 1), Ok(()));
 }

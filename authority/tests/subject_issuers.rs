@@ -205,6 +205,16 @@ fn another_issuer_names_no_actor_of_this_server() {
     }
 }
 
+/// TXN-31: a revocation is not kept for ever, so a token that may be older is refused.
+#[test]
+fn a_token_that_is_older_than_revocations_is_refused() {
+    let world = World::new();
+    let days = |count: u64| json!(NOW - count * 86_400);
+    assert!(world.exchange("iat", days(367), now()).is_ok());
+    let found = world.exchange("iat", json!(NOW - 367 * 86_400 - 1), now());
+    assert_eq!(found, refused(400, "invalid_request"));
+}
+
 /// A policy that ignores the issuer.
 #[derive(Debug)]
 struct Careless;

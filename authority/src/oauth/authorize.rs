@@ -16,8 +16,8 @@ use http::{HeaderMap, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::pushed::{PATH as PUSHED, push};
-pub(crate) use self::request::AuthorizationRequest;
 use self::request::{Answer, Refused};
+pub(crate) use self::request::{AuthorizationRequest, acr_values};
 use super::store::{self, insert, is_secret, key_of, secret};
 use super::user::{User, UserAnswer, UserRequest};
 use super::{AuthorizationServer, Client, Login};

@@ -189,7 +189,7 @@ impl AuthorizationServer {
                 Some(found) => match &found.value {
                     GrantEntry::Revoked => true,
                     GrantEntry::Live(_) => {
-                        let until = until.max(found.until);
+                        // Afterwards its absence refuses what was issued for it.
                         found.replace(state, Kind::Grant, id, &GrantEntry::Revoked, until, now)?
                     }
                 },

@@ -11,6 +11,7 @@ pub(crate) mod dpop;
 pub(crate) mod endpoint;
 mod family;
 pub(crate) mod grant;
+mod grant_list;
 pub(crate) mod introspect;
 mod metadata;
 mod opaque;
@@ -66,6 +67,7 @@ pub use self::registration::SelfDescribed;
 use self::resource::ClientMatcher;
 pub(crate) use self::resource::Registry;
 pub use self::resource::{Client, Resource};
+pub(crate) use self::revoked::LONGEST_GRANT;
 pub use self::user::{AuthenticateUser, DevUser, User, UserAnswer, UserRequest};
 use crate::Error;
 use crate::State;
@@ -108,6 +110,10 @@ pub struct AuthorizationServer {
     pub(crate) details: Vec<Arc<dyn DetailsType>>,
     /// Pushed requests of public clients, which prove nothing, by source.
     pub(crate) pushes: Meter,
+    /// Pushed requests of clients that authenticate, by client.
+    pub(crate) client_pushes: Meter,
+    /// New entries for tokens: opaque ones, and revoked ones, by client and subject.
+    pub(crate) token_entries: Meter,
     /// Consent pages, by user: each waits with its request for a decision.
     pub(crate) shows: Meter,
     /// Requests for the approval of users, if they are on.
@@ -360,6 +366,18 @@ impl AuthorizationServer {
         }
     }
 
+    /// Counts an entry for a token of a client for a subject, so that neither leaves no room for
+    /// others.
+    ///
+    /// # Errors
+    ///
+    /// `authority.too_many`.
+    fn take_token_entry(&self, client_id: &str, subject: &str, now: UnixTime) -> Result<(), Error> {
+        // Neither part has this byte.
+        let owner = [client_id, subject].join("\0");
+        self.token_entries.take_agent(&owner, now)
+    }
+
     /// Returns the end of an access token that is issued now.
     fn end(&self, now: UnixTime) -> UnixTime {
         add(now, self.lifetime)
@@ -396,6 +414,7 @@ impl AuthorizationServer {
         }
         let signed = if self.registry.is_opaque(token.resource) {
             let claims = serde_json::to_vec(&claims).map_err(Error::unavailable)?;
+            self.take_token_entry(token.client_id, token.subject, now)?;
             opaque::issue(self.state.as_ref(), self.random, claims, token.expires, now)?
         } else {
             let signer = self.ring.signer(token.expires, now);

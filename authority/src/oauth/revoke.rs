@@ -71,6 +71,7 @@ impl AuthorizationServer {
         } else {
             // Whether it is new or was there already: it is revoked.
             let (key, until) = (presented::revoked_key(text), at(claims.exp));
+            self.take_token_entry(client_id, &claims.sub, now)?;
             insert(state, Kind::RevokedToken, &key, &(), until, now)?;
         }
         tracing::info!(

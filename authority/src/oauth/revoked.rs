@@ -14,8 +14,11 @@ use super::store::{self, insert, key_of};
 use crate::identity::add;
 use crate::{Error, Kind, State};
 
-/// How long a revocation is kept: a century. No token or grant lives longer.
-const LASTING: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+/// Maximum lifetime of a grant, and of a token: 366 days.
+pub(crate) const LONGEST_GRANT: Duration = Duration::from_secs(366 * DAY);
+/// How long a revocation is kept: a day longer than anything that was issued before it.
+pub(super) const LASTING: Duration = Duration::from_secs(367 * DAY);
+const DAY: u64 = 24 * 3_600;
 /// How often a change is tried again after another process made one in between.
 const TRIES: usize = 64;
 
@@ -31,10 +34,10 @@ impl AuthorizationServer {
     /// that authorities share. The subject is a user (`sub`), a client (`client_id`) or an actor.
     ///
     /// It takes effect at the next request, also in processes that run already, and stays over
-    /// restarts. Codes and refresh tokens are refused. Access tokens are inactive. No access token
-    /// and no transaction token is exchanged whose subject, client or chain of actors names the
-    /// subject. What is issued later is not affected: a user can sign in again. To lock a workload
-    /// out, withdraw its identity by
+    /// restarts, for 367 days: longer than anything that was issued before it. Codes and refresh
+    /// tokens are refused. Access tokens are inactive. No access token and no transaction token is
+    /// exchanged whose subject, client or chain of actors names the subject. What is issued later
+    /// is not affected: a user can sign in again. To lock a workload out, withdraw its identity by
     /// [`IdentityServer::withdraw_in`](crate::IdentityServer::withdraw_in).
     ///
     /// A resource server that verifies JWTs by itself accepts them until they expire.

@@ -37,6 +37,8 @@ pub(crate) fn push(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, 
     let who = server.authenticate(call.request, &form, now)?;
     if kind(&who.client) == Kind::PublicPushedRequest {
         server.pushes.take(call.source, now)?;
+    } else {
+        server.client_pushes.take_agent(&who.client_id, now)?;
     }
     let target = server.base.join(PATH);
     let store = server.replay.as_ref();

@@ -16,6 +16,10 @@ use crate::oauth::{AuthorizationServer, Client};
 
 /// Maximum length of `state` in bytes.
 const LONGEST_STATE: usize = 2_048;
+/// Maximum length of `login_hint` in characters.
+const LONGEST_HINT: usize = 256;
+/// Maximum length of `acr_values` in bytes.
+const LONGEST_ACR_VALUES: usize = 1_024;
 /// Maximum number of resources and of `acr_values`.
 const MOST: usize = 16;
 /// The skew that a sign-in may be older than `max_age`, in seconds. Without it, a request with
@@ -158,13 +162,10 @@ impl AuthorizationServer {
             Some(Ok(thumbprint)) => Some(thumbprint),
             Some(Err(_)) => return bad("dpop_jkt must be the thumbprint of a key"),
         };
-        let acr_values = form.get("acr_values").unwrap_or_default().split(' ');
-        let acr_values: Vec<String> = acr_values
-            .filter(|it| !it.is_empty())
-            .map(str::to_owned)
-            .collect();
-        if acr_values.len() > MOST {
-            return bad("acr_values has more than 16 values");
+        let acr_values = acr_values(form).map_err(|reason| Error::Authorization { reason })?;
+        let hint = form.get("login_hint");
+        if hint.is_some_and(|it| it.chars().count() > LONGEST_HINT) {
+            return bad("login_hint is longer than 256 characters");
         }
         let (rights, details) = self.asked_rights(form, client, form.get("scope"))?;
         Ok(AuthorizationRequest {
@@ -179,7 +180,7 @@ impl AuthorizationServer {
             acr_values,
             max_age,
             is_silent,
-            login_hint: form.get("login_hint").map(str::to_owned),
+            login_hint: hint.map(str::to_owned),
         })
     }
 
@@ -235,6 +236,20 @@ impl AuthorizationServer {
         }
         Ok((rights, details))
     }
+}
+
+/// Returns the classes of sign-in that a request asks for.
+pub(crate) fn acr_values(form: &Form) -> Result<Vec<String>, &'static str> {
+    let text = form.get("acr_values").unwrap_or_default();
+    if text.len() > LONGEST_ACR_VALUES {
+        return Err("acr_values is longer than 1024 bytes");
+    }
+    let all = text.split(' ').filter(|it| !it.is_empty());
+    let all: Vec<String> = all.map(str::to_owned).collect();
+    if all.len() > MOST {
+        return Err("acr_values has more than 16 values");
+    }
+    Ok(all)
 }
 
 /// Returns the challenge of PKCE (RFC 7636 §4.3). Every request has one, by `S256`.

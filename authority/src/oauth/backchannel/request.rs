@@ -8,13 +8,12 @@ use aims_oauth_wire::token::Form;
 use super::approval::AskedFor;
 use super::{Backchannel, BackchannelService, DEFAULT_EXPIRY, LONGEST_EXPIRY, endpoint_of, signed};
 use crate::Error;
+use crate::oauth::authorize::acr_values;
 use crate::oauth::{Authenticated, AuthorizationServer, details};
 
 /// Maximum length of a hint and of a message, in characters.
 const LONGEST_HINT: usize = 256;
 const LONGEST_MESSAGE: usize = 64;
-/// Maximum number of `acr_values`.
-const MOST: usize = 16;
 
 /// A valid request.
 pub(super) struct Asked {
@@ -63,16 +62,7 @@ impl AuthorizationServer {
             return Err(Error::Scope);
         }
         let (rights, details) = self.asked_rights(form, client, scope.as_deref())?;
-        let acr_values: Vec<String> = form
-            .get("acr_values")
-            .unwrap_or_default()
-            .split(' ')
-            .filter(|it| !it.is_empty())
-            .map(str::to_owned)
-            .collect();
-        if acr_values.len() > MOST {
-            return Err(bad("acr_values has more than 16 values"));
-        }
+        let acr_values = acr_values(form).map_err(bad)?;
         let lifetime = lifetime(form)?;
         let binding_message = message(form, &details)?;
         let ping = self.ping_of(backchannel, form)?;

@@ -96,6 +96,13 @@ impl GrantType for AuthorizationCode {
             return Err(REVOKED);
         }
         let next = secret(server.random)?;
+        // What a user approved for one call is not renewed.
+        let is_renewed = !details::name_call(&code.request.details);
+        let longest = if is_renewed {
+            server.refresh_longest
+        } else {
+            server.lifetime
+        };
         let grant = Grant {
             client_id: client.client_id.clone(),
             subject: code.subject.clone(),
@@ -109,7 +116,7 @@ impl GrantType for AuthorizationCode {
                 .filter(|_| !client.proves_itself())
                 .map(|it| it.to_string()),
             began: code.issued,
-            end: add(now, server.refresh_longest).as_secs(),
+            end: add(now, longest).as_secs(),
             refresh: Refresh::new(&next),
         };
         let mut granted = access_token(server, &grant, &id, request)?;
@@ -126,11 +133,11 @@ impl GrantType for AuthorizationCode {
             server.revoke_grant(&id, now)?;
             return Err(Error::CodeUsed);
         }
+        server.list_grant(&id, &grant, now)?;
         if !server.begin_grant(&id, grant, now)? {
             return Err(Error::CodeUsed);
         }
-        // What a user approved for one call is not renewed.
-        if !details::name_call(&code.request.details) {
+        if is_renewed {
             granted.refresh_token = Some(refresh_token(&handle, &next));
         }
         Ok(granted)

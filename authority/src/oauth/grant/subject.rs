@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 use super::exchange::Exchange;
 use super::{AuthorizationServer, Error, TokenRequest};
+use crate::identity::add;
 use crate::oauth::presented::{OwnToken, OwnTransaction};
+use crate::oauth::revoked::LASTING;
 use crate::oauth::{Authenticated, Login};
 
 /// The type of access tokens (RFC 8693 §3).
@@ -221,6 +223,11 @@ impl Subject {
         let (Some(from), None) = (named.next(), named.next()) else {
             return Err(bad("its aud must name one resource of this client"));
         };
+        // A revocation of its subject may be forgotten.
+        let is_kept = |it: UnixTime| now <= add(it, LASTING);
+        if !token.issued_at().is_none_or(is_kept) {
+            return Err(bad("it is older than revocations are kept"));
+        }
         // A new token ends with it, so no skew is allowed.
         if now >= token.expires() {
             return Err(bad("it has expired"));
@@ -255,6 +262,11 @@ impl Subject {
             transaction: None,
             payload: payload.get().as_bytes().to_vec(),
         })
+    }
+
+    /// Returns the hash of its claims.
+    pub(super) fn fingerprint(&self) -> String {
+        aims_jose::digest::Fingerprint::of(&self.payload).to_string()
     }
 
     /// Returns the end of the token. A token that is made from it ends no later.

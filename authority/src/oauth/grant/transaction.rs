@@ -7,6 +7,7 @@ use core::time::Duration;
 use aims_jose::jws::{CompactJws, SigningInput};
 use aims_jose::key::Signer as _;
 use aims_jose::random::id128;
+use aims_jose::time::UnixTime;
 use aims_jose::{base64url, json};
 use aims_oauth_wire::delegate::{Kind, Rights, ScopeTable, delegate};
 use aims_oauth_wire::names::ScopeSet;
@@ -17,7 +18,8 @@ use super::exchange::{Exchange, scopes};
 use super::subject::{Subject, TXN_TOKEN, asked_scopes};
 use super::{AuthorizationServer, Error, Granted, TokenRequest};
 use crate::identity::add;
-use crate::oauth::TransactionService;
+use crate::oauth::store::{insert, key_of};
+use crate::oauth::{TransactionService, details};
 
 /// Maximum lifetime, in seconds. A transaction is one request and the calls that it causes.
 const LIFETIME: u64 = 60;
@@ -211,7 +213,23 @@ pub(super) fn issue(
         context: decided.context,
         parent: crossing.translate(&subject.rights()?),
     };
+    spend_call(server, subject, request.now)?;
     sign(server, service, subject, new, request)
+}
+
+/// Counts a token for one call, so that it opens one transaction.
+fn spend_call(server: &AuthorizationServer, subject: &Subject, now: UnixTime) -> Result<(), Error> {
+    if !details::name_call(&subject.details) {
+        return Ok(());
+    }
+    let key = key_of(&format!("transaction of {}", subject.fingerprint()));
+    let (state, until) = (server.state.as_ref(), subject.end());
+    if insert(state, crate::Kind::RevokedToken, &key, &(), until, now)? {
+        return Ok(());
+    }
+    Err(Error::SubjectToken {
+        reason: "it is for one call, and has opened its transaction",
+    })
 }
 
 /// Replaces a transaction token by one that permits no more, of the same transaction
