@@ -185,7 +185,7 @@ impl Connector {
     }
 
     /// Requires metadata of this tool that this party has signed (`signed_metadata`, RFC 9728
-    /// §2.2). Signed members take precedence over plain ones. Metadata without a signature, or by
+    /// §2.2). Only signed members are read. Metadata without a signature, or by
     /// another signer or key, is refused. If a tool is named twice, the last call wins.
     ///
     /// For tools that are not named, `signed_metadata` is ignored.

@@ -53,15 +53,19 @@ fn what_is_signed_is_read() {
     let found = read(&document, &signer(&key)).unwrap();
     assert_eq!(found.authorization_servers().len(), 1);
     assert_eq!(found.name(), Some("Tool"));
-    // Signed members take precedence: a changed plain one has no effect.
+    // Signed members alone count: a changed plain one, and one that is not signed, have no effect.
     document["authorization_servers"] = json!(["https://evil.example"]);
     document["resource_name"] = json!("Other");
+    document["scopes_supported"] = json!(["admin"]);
+    document["dpop_bound_access_tokens_required"] = json!(true);
     let found = read(&document, &signer(&key)).unwrap();
     assert_eq!(
         found.authorization_servers()[0].as_str(),
         "https://as.example"
     );
     assert_eq!(found.name(), Some("Tool"));
+    assert!(found.scopes_supported().is_none());
+    assert!(!found.is_on(Switch::DpopBoundTokens));
     // Without a signer, the plain members count, as TLS protects them.
     let json = document.to_string();
     let plain = ResourceMetadata::parse(json.as_bytes(), &TOOL.parse().unwrap()).unwrap();
@@ -119,6 +123,19 @@ fn only_the_trusted_signer_counts() {
         broken["signed_metadata"] = json!(&bad);
         let found = code(&broken, &trusted);
         assert_eq!(found, "metadata.signed", "{bad}");
+    }
+    // An access token, by its `typ`, is no metadata, also with such claims.
+    let claims = json!({"iss": SIGNER, "iat": NOW, "resource": TOOL});
+    for (typ, expected) in [
+        ("JWT", "ok"),
+        ("application/jwt", "ok"),
+        ("at+jwt", "metadata.signed"),
+        ("logout+jwt", "metadata.signed"),
+    ] {
+        let input = SigningInput::new(typ, Algorithm::Es256, Some("k"), &claims).unwrap();
+        let token = input.sign(&key).unwrap();
+        let document = json!({"resource": TOOL, "signed_metadata": token.expose()});
+        assert_eq!(code(&document, &trusted), expected, "{typ}");
     }
     // Not signed at all.
     assert_eq!(

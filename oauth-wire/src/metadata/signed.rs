@@ -103,15 +103,16 @@ impl ResourceMetadata {
         self.signed.is_some()
     }
 
-    /// Parses a document whose `signed_metadata` must be by this signer. Signed members take
-    /// precedence over plain ones (RFC 9728 §2.2).
+    /// Parses a document whose `signed_metadata` must be by this signer. Only signed members are
+    /// read: a plain one, which they would take precedence over (RFC 9728 §2.2), may be by a party
+    /// that cannot sign.
     ///
     /// # Errors
     ///
     /// - Those of [`parse`](Self::parse).
     /// - `metadata.member` without `signed_metadata`.
     /// - `metadata.signed` if no key of the signer fits, the signature is not good, or the JWT is
-    ///   malformed, has expired, or has a member that is `null`.
+    ///   malformed, has another `typ` than `JWT`, has expired, or has a member that is `null`.
     /// - `metadata.issuer` if another party signed.
     pub fn parse_signed(
         json: &[u8],
@@ -119,7 +120,7 @@ impl ResourceMetadata {
         signer: &MetadataSigner,
         now: UnixTime,
     ) -> Result<Self, Error> {
-        Self::parse(&merged(json, signer, now)?, expected)
+        Self::parse(&signed_alone(json, signer, now)?, expected)
     }
 
     /// Parses a document as [`parse_signed`](Self::parse_signed) does, which may name a broader
@@ -134,13 +135,12 @@ impl ResourceMetadata {
         signer: &MetadataSigner,
         now: UnixTime,
     ) -> Result<Self, Error> {
-        Self::parse_within(&merged(json, signer, now)?, requested)
+        Self::parse_within(&signed_alone(json, signer, now)?, requested)
     }
 }
 
-/// Verifies `signed_metadata`, and returns the document with the signed members in place of the
-/// plain ones.
-fn merged(json: &[u8], signer: &MetadataSigner, now: UnixTime) -> Result<Vec<u8>, Error> {
+/// Verifies `signed_metadata`, and returns the document of the signed members alone.
+fn signed_alone(json: &[u8], signer: &MetadataSigner, now: UnixTime) -> Result<Vec<u8>, Error> {
     let plain = super::members(json)?;
     let Some(text) = judged(SIGNED, plain.text(SIGNED))? else {
         return Err(Error::MetadataMember {
@@ -152,6 +152,10 @@ fn merged(json: &[u8], signer: &MetadataSigner, now: UnixTime) -> Result<Vec<u8>
     let token = Unverified::parse_ignoring_key_references(&text, MAX_METADATA);
     let token = token.map_err(Error::MetadataSigned)?;
     let header = token.header();
+    // RFC 9728 names no `typ`. One of another kind of token is not taken for metadata.
+    if header.typ().is_some() {
+        header.expect_typ("JWT").map_err(Error::MetadataSigned)?;
+    }
     let key = signer.keys.select(header.kid(), header.alg());
     let verified = key.and_then(|key| token.verify(key));
     let verified = verified.map_err(Error::MetadataSigned)?;
@@ -178,17 +182,11 @@ fn merged(json: &[u8], signer: &MetadataSigner, now: UnixTime) -> Result<Vec<u8>
         let claim = if ended { "exp" } else { "nbf" };
         return Err(Error::MetadataSigned(aims_jose::Error::Claim { claim }));
     }
-    let mut all: BTreeMap<String, &RawValue> =
-        aims_jose::json::from_object(aims_jose::json::document(json).unwrap_or(json))
-            .map_err(Error::MetadataSigned)?;
-    let signed: BTreeMap<String, &RawValue> =
+    let members: BTreeMap<String, &RawValue> =
         aims_jose::json::from_object(payload).map_err(Error::MetadataSigned)?;
-    for (name, value) in signed {
-        if value.get() == "null" {
-            let claim = "null";
-            return Err(Error::MetadataSigned(aims_jose::Error::Claim { claim }));
-        }
-        all.insert(name, value);
+    if members.values().any(|it| it.get() == "null") {
+        let claim = "null";
+        return Err(Error::MetadataSigned(aims_jose::Error::Claim { claim }));
     }
-    Ok(serde_json::to_vec(&all).unwrap_or_default())
+    Ok(payload.to_vec())
 }
