@@ -267,6 +267,26 @@ async fn another_answer_ends_the_stream() {
     }
 }
 
+/// An issuer that cannot be asked at once is asked again, while nothing is passed on.
+#[tokio::test(start_paused = true)]
+async fn a_stream_asks_again_before_it_ends() {
+    for (second, expected) in [
+        (good(), "piece"),
+        (good_but("active", json!(false)), "guard.stream_revoked"),
+    ] {
+        let scene = Scene::new(&good());
+        let mut stream = scene.stream().await;
+        scene.asked.set(Resolved::Unavailable);
+        scene.at(NOW + 60);
+        let passing = tokio::spawn(async move { stream.pass("piece").await });
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        assert!(!passing.is_finished());
+        scene.asked.set(says(&second));
+        assert_eq!(passing.await.unwrap(), expected);
+        assert_eq!(scene.asked.times(), 4);
+    }
+}
+
 /// While the issuer is away, a stream cannot go on.
 #[tokio::test(start_paused = true)]
 async fn no_answer_ends_the_stream() {
@@ -275,6 +295,7 @@ async fn no_answer_ends_the_stream() {
     scene.asked.set(Resolved::Unavailable);
     scene.at(NOW + 60);
     assert_eq!(stream.pass("piece").await, "guard.stream_stale");
+    assert_eq!(scene.asked.times(), 4);
     // One that never answers is not waited for.
     let scene = Scene::new(&good());
     let mut stream = scene.stream().await;

@@ -7,9 +7,11 @@ use std::time::Duration;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::{AccessToken, Error, TokenSource};
+use aims_oauth_wire::introspection::Introspection;
 use aims_txn_token::TxnToken;
 use http::request::Parts;
 
+use super::admission::within;
 use super::ending::{StreamEnded, Why};
 use super::evidence::{AgentCredential, access_token};
 use super::post_admission::AdmittedRequest;
@@ -169,10 +171,7 @@ impl AdmittedRequest {
         }
         let opaque = inner.asked_about(text).ok_or(Why::Stale)?;
         let request = IntrospectionRequest::new(opaque.issuer().clone(), text.into());
-        let need = Need::Introspection(Box::new(request));
-        let Resolved::Introspected(answer) = guard.resolve(need).await else {
-            return Err(Why::Stale);
-        };
+        let answer = guard.introspect(request).await.ok_or(Why::Stale)?;
         let now = inner.clock.now();
         let token = access_token::verify(inner, text, issuers, Some(&answer), now);
         token.map_err(|error| why(&error))
@@ -196,6 +195,34 @@ impl AdmittedRequest {
         self.lifetime()?.ended.get().copied()
     }
 }
+
+impl<M> Guard<M> {
+    /// Asks the issuer about the token of a stream, and again after a second where it could not be
+    /// asked, because others may use up its limits. The stream waits for at most one deadline.
+    async fn introspect(&self, request: IntrospectionRequest) -> Option<Box<Introspection>> {
+        let asking = async {
+            for attempt in 0..ATTEMPTS {
+                if attempt > 0 {
+                    if tokio::runtime::Handle::try_current().is_err() {
+                        return None;
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                let need = Need::Introspection(Box::new(request.clone()));
+                if let Resolved::Introspected(answer) = self.resolve(need).await {
+                    return Some(answer);
+                }
+            }
+            None
+        };
+        within(self.inner.deadline, asking).await.flatten()
+    }
+}
+
+/// How often the issuer is asked about the token of a stream before the stream ends, and the time
+/// between.
+const ATTEMPTS: u32 = 3;
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Returns whether an answer describes the token of the stream: its parties and its binding are the
 /// same.
