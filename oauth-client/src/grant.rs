@@ -25,6 +25,8 @@ mod rules;
 mod target;
 
 pub use ciba::{Backchannel, BackchannelFlow, BackchannelRequest, Pings};
+#[cfg(feature = "tokio")]
+pub(crate) use client_credentials::CLIENT_CREDENTIALS;
 pub use client_credentials::ClientCredentials;
 pub use device::{DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest};
 pub use exchange::{
@@ -32,7 +34,6 @@ pub use exchange::{
     NoActor, SubjectToken, TokenExchange, TransactionToken, TransactionTokenRequest,
 };
 pub use flow::TokenFlow;
-#[cfg(feature = "tokio")]
 pub(crate) use jwt_bearer::JWT_BEARER;
 pub use jwt_bearer::{GrantAudience, JwtBearer};
 pub use pending::PendingToken;

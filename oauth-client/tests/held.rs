@@ -488,6 +488,30 @@ async fn a_signal_drops_what_it_is_about() {
     }
 }
 
+/// A grant counts once, whether it is in memory, in the store, or in both.
+#[tokio::test(start_paused = true)]
+async fn each_dropped_grant_counts_once() {
+    const USERS: &[(Option<&str>, Option<&str>)] =
+        &[(Some("u1"), None), (Some("u2"), None), (Some("u3"), None)];
+    let (script, store, start) = (naming(USERS), memory(), Instant::now());
+    let (own, other) = (
+        source(script.clone(), &store, start),
+        source(script, &store, start),
+    );
+    let of = |name: &str| target().with_subject(name);
+    own.redeem(Code(of("u1"))).await.unwrap();
+    other.redeem(Code(of("u2"))).await.unwrap();
+    let all = || Revoked::of_issuer("https://as.example".parse().unwrap());
+    // The first is in the memory of `own` alone now, and the second in the store alone for it.
+    let signal = all().subject("u1");
+    assert_eq!(other.drop_revoked(&signal).await.unwrap(), 1);
+    assert_eq!(own.drop_revoked(&all()).await.unwrap(), 2);
+    assert_eq!(own.drop_revoked(&all()).await.unwrap(), 0);
+    // In both, it is one.
+    own.redeem(Code(of("u3"))).await.unwrap();
+    assert_eq!(own.drop_revoked(&all()).await.unwrap(), 1);
+}
+
 /// Tokens of the client itself have no user: only a signal about the whole issuer drops them.
 #[tokio::test(start_paused = true)]
 async fn a_signal_about_a_user_keeps_tokens_of_the_client() {

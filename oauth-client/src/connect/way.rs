@@ -7,7 +7,7 @@ use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use super::Settings;
 use super::find::Found;
 use crate::Error;
-use crate::grant::JWT_BEARER;
+use crate::grant::{CLIENT_CREDENTIALS, JWT_BEARER};
 
 /// The grant by which a [`Connector`](super::Connector) gets tokens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -36,7 +36,7 @@ impl Way {
     pub const fn grant_type(self) -> &'static str {
         match self {
             Self::IdentityProvider | Self::Assertion => JWT_BEARER,
-            Self::Itself => "client_credentials",
+            Self::Itself => CLIENT_CREDENTIALS,
             Self::User => "authorization_code",
         }
     }

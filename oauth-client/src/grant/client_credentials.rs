@@ -10,6 +10,9 @@ use http::Request;
 use super::{Grant, PendingToken, Target, TokenRules, pending};
 use crate::Error;
 
+/// The grant of tokens that have no user (RFC 6749 §4.4.2).
+pub(crate) const CLIENT_CREDENTIALS: &str = "client_credentials";
+
 /// The client credentials grant: a token for the agent itself, for one resource (RFC 8707).
 ///
 /// ```
@@ -99,7 +102,7 @@ impl ClientCredentials {
 
 impl Grant for ClientCredentials {
     fn grant_type(&self) -> &str {
-        "client_credentials"
+        CLIENT_CREDENTIALS
     }
 
     fn target(&self) -> &Target {

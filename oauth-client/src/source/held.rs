@@ -1,5 +1,6 @@
 //! The tokens that a source holds: their end at a logout, and at a signal of the server.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use aims_jose::secret::SecretText;
@@ -8,6 +9,7 @@ use aims_oauth_wire::names::{Issuer, Resource, root_slash_variant};
 
 use super::shared::group_of;
 use super::{Asker, Key, Slot, TokenSource};
+use crate::grant::CLIENT_CREDENTIALS;
 use crate::step::drive;
 use crate::store::{Owner, Record, TokenStore};
 use crate::token::User;
@@ -15,6 +17,13 @@ use crate::{Error, Grant, RevocationFlow, StoreKey};
 
 /// A token to revoke, and the name of its type.
 pub(super) type ToRevoke = (SecretText, &'static str);
+
+/// A stored token that was removed.
+struct Removed {
+    key: StoreKey,
+    of: Owner,
+    token: ToRevoke,
+}
 
 /// The maximum number of attempts to remove a value that others change.
 const ATTEMPTS: usize = 32;
@@ -79,7 +88,7 @@ impl Revoked {
         if self.subject.is_none() && self.session.is_none() {
             return true;
         }
-        if cached_as == CLIENT_ITSELF {
+        if cached_as == CLIENT_CREDENTIALS {
             return false;
         }
         let known = user.map(|it| &*it.sub).or(named);
@@ -95,9 +104,6 @@ impl Revoked {
         is_subject && is_session
     }
 }
-
-/// The grant of tokens that have no user.
-const CLIENT_ITSELF: &str = "client_credentials";
 
 impl TokenSource {
     /// Removes the token and the refresh token of a grant, and revokes them at the server (RFC
@@ -141,9 +147,9 @@ impl TokenSource {
             record.of.resource == resource.as_str() && record.of.subject.as_deref() == subject
         };
         let (stored, ended) = self.asker.remove_matching(is_of).await;
-        for (own, token) in stored {
+        for Removed { of, token, .. } in stored {
             let is_new = removed.iter().all(|(text, _)| *text != token.0);
-            if is_new && own.client == self.asker.client.client_id().as_str() {
+            if is_new && of.client == self.asker.client.client_id().as_str() {
                 removed.push(token);
             }
         }
@@ -163,17 +169,19 @@ impl TokenSource {
         if !revoked.issuer.equals_in_discovery(self.issuer()) {
             return Ok(0);
         }
-        let mut dropped = 0_usize;
+        let mut dropped = HashSet::new();
         for (key, slot) in &*self.lock() {
             let subject = key.target.named_subject();
             if revoked.covers(&key.cached_as, subject, slot.user().as_ref())
                 && slot.clear().is_some()
             {
-                dropped = dropped.saturating_add(1);
+                dropped.insert(self.asker.store_key_of(&key.cached_as, &key.target));
             }
         }
         let (stored, ended) = self.asker.remove_matching(|it| revoked.holds(it)).await;
-        ended.map(|()| dropped.max(stored.len()))
+        // A grant in memory may be in the store as well, or in one of them alone.
+        dropped.extend(stored.into_iter().map(|it| it.key));
+        ended.map(|()| dropped.len())
     }
 }
 
@@ -193,7 +201,7 @@ impl Asker {
     async fn remove_matching(
         &self,
         condition: impl Fn(&Record) -> bool,
-    ) -> (Vec<(Owner, ToRevoke)>, Result<(), Error>) {
+    ) -> (Vec<Removed>, Result<(), Error>) {
         match &self.store {
             Some(store) => remove_matching(&**store, self.server.issuer(), condition).await,
             None => (Vec::new(), Ok(())),
@@ -228,7 +236,7 @@ async fn remove_matching(
     store: &dyn TokenStore,
     issuer: &Issuer,
     condition: impl Fn(&Record) -> bool,
-) -> (Vec<(Owner, ToRevoke)>, Result<(), Error>) {
+) -> (Vec<Removed>, Result<(), Error>) {
     let (mut removed, mut ended) = (Vec::new(), Ok(()));
     let variant = root_slash_variant(issuer.as_str());
     let mut keys = Vec::new();
@@ -243,7 +251,8 @@ async fn remove_matching(
         match remove(store, &key, &condition).await {
             Ok(Some(record)) => {
                 let token = record.to_revoke();
-                removed.extend(token.map(|token| (record.of, token)));
+                let of = record.of;
+                removed.extend(token.map(|token| Removed { key, of, token }));
             }
             Ok(None) => {}
             Err(error) => ended = ended.and(Err(error)),

@@ -10,7 +10,7 @@ use aims_jose::time::{self, UnixTime};
 use super::slot::{Failed, Kept, Leased, Slot, Unsaved};
 use super::{Asker, Grant};
 use crate::store::{Lease, Owner, Record, StoreKey, TokenStore};
-use crate::{Error, Refresh, Token};
+use crate::{Error, Refresh, Target, Token};
 
 /// The time between two looks at a token that another program renews.
 const LOOK: Duration = Duration::from_millis(100);
@@ -37,14 +37,17 @@ struct Held<'a> {
 
 impl Asker {
     pub(super) fn store_key(&self, grant: &dyn Grant) -> StoreKey {
-        let target = grant.target();
+        self.store_key_of(grant.cached_as(), grant.target())
+    }
+
+    pub(super) fn store_key_of(&self, cached_as: &str, target: &Target) -> StoreKey {
         let scopes = target.scopes().to_string();
         let bound = self.dpop.as_ref().map(|key| key.thumbprint().to_string());
         StoreKey::of(
             &[Some("tokens"), Some(self.server.issuer().as_str())],
             &[
                 Some(self.client.client_id().as_str()),
-                Some(grant.cached_as()),
+                Some(cached_as),
                 target.subject(),
                 Some(target.resource().as_str()),
                 Some(&scopes),
