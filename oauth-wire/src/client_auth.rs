@@ -22,6 +22,7 @@ mod attested;
 mod audience;
 mod certificate;
 mod platform;
+mod pop;
 mod private_key_jwt;
 mod public;
 mod secret;

@@ -5,7 +5,7 @@ use core::fmt;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aims_jose::jws::{CompactJws, SigningInput, Unverified};
+use aims_jose::jws::{SigningInput, Unverified};
 use aims_jose::jwt::NumericDate;
 use aims_jose::key::AnySigner;
 use aims_jose::random::{self, SecureRandom};
@@ -15,11 +15,10 @@ use http::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::pop::Credential;
 use super::{
-    Authenticate, Authentication, BoxError, expect_algorithm, expect_method,
-    expect_unauthenticated, failed, sensitive, unsigned,
+    Authenticate, Authentication, BoxError, expect_method, expect_unauthenticated, failed,
 };
-use crate::attestation::{ATTESTATION, ATTESTATION_POP, POP_TYPE, PopClaims};
 use crate::metadata::{EndpointKind, ServerMetadata};
 use crate::names::{ClientId, Issuer};
 use crate::token::{TokenError, TokenRequest};
@@ -49,28 +48,14 @@ pub enum Freshness {
 
 /// A client attestation, and the private key of its `cnf.jwk`: the key of this instance of the
 /// client.
-#[derive(Clone)]
-pub struct Attestation {
-    text: SecretText,
-    signer: AnySigner,
-}
+#[derive(Clone, Debug)]
+pub struct Attestation(Credential);
 
 impl Attestation {
     /// Creates it from the text of the attester and the private key of its `cnf.jwk`.
     #[must_use]
     pub fn new(text: impl Into<SecretText>, signer: impl Into<AnySigner>) -> Self {
-        Self {
-            text: text.into(),
-            signer: signer.into(),
-        }
-    }
-}
-
-impl fmt::Debug for Attestation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attestation")
-            .field("text", &self.text)
-            .finish_non_exhaustive()
+        Self(Credential::new(text, signer))
     }
 }
 
@@ -153,7 +138,7 @@ impl AttestedClient {
         request: &TokenRequest,
         server: &ServerMetadata,
         now: UnixTime,
-    ) -> Result<(Attestation, SigningInput), Error> {
+    ) -> Result<(Credential, SigningInput), Error> {
         expect_method(server, "attest_jwt_client_auth")?;
         expect_unauthenticated(request, &self.client)?;
         let learned = self.lock().remove(server.issuer()).unwrap_or_default();
@@ -166,18 +151,11 @@ impl AttestedClient {
             reason: "the client has no attestation",
             source: Some(source),
         })?;
-        self.check(&attestation.text, now)?;
-        let signer = &attestation.signer;
-        expect_algorithm(server.client_attestation_pop_algorithms(), signer)?;
-        let claims = PopClaims {
-            aud: server.issuer().as_str(),
-            jti: random::id128(self.random).map_err(failed("no random bytes"))?,
-            iat: now.as_secs(),
-            challenge: learned.challenge.as_ref().map(SecretText::expose),
-        };
-        let input = SigningInput::new(POP_TYPE, signer.algorithm(), None, &claims);
-        let input = input.map_err(failed("the proof cannot be written"))?;
-        Ok((attestation, input))
+        let Attestation(credential) = attestation;
+        self.check(&credential.text, now)?;
+        let challenge = learned.challenge.as_ref();
+        let input = credential.input(server, challenge, self.random, now)?;
+        Ok((credential, input))
     }
 
     /// Checks the claims of an attestation, whose signature the server verifies.
@@ -220,9 +198,8 @@ impl Authenticate for AttestedClient {
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<(), Error> {
-        let (attestation, input) = self.prepare(request, server, now)?;
-        let pop = unsigned::sign(input, &attestation.signer)?;
-        present(request, &self.client, &attestation.text, &pop)
+        let (credential, input) = self.prepare(request, server, now)?;
+        credential.authenticate(request, input, &self.client)
     }
 
     fn begin(
@@ -231,11 +208,8 @@ impl Authenticate for AttestedClient {
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<Authentication, Error> {
-        let (Attestation { text, signer }, input) = self.prepare(&request, server, now)?;
-        let client = self.client.clone();
-        unsigned::begin(request, input, signer, move |request, pop| {
-            present(request, &client, &text, &pop)
-        })
+        let (credential, input) = self.prepare(&request, server, now)?;
+        credential.begin(request, input, self.client.clone())
     }
 
     /// Returns `true` without a challenge, if the server has an endpoint for them (§8.1).
@@ -293,20 +267,6 @@ fn challenge_of(answer: &Response<Vec<u8>>) -> Option<SecretText> {
         .or_else(document)
         .filter(is_usable)
         .map(SecretText::new)
-}
-
-fn present(
-    request: &mut TokenRequest,
-    client: &ClientId,
-    attestation: &SecretText,
-    pop: &CompactJws,
-) -> Result<(), Error> {
-    request.header(ATTESTATION, sensitive(attestation.expose())?)?;
-    request.header(ATTESTATION_POP, sensitive(pop.expose())?)?;
-    if !request.has("client_id") {
-        request.parameter("client_id", client.as_str())?;
-    }
-    Ok(())
 }
 
 impl fmt::Debug for AttestedClient {

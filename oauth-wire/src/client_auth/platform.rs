@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::{
     AssertionAudience, Authenticate, BoxError, JWT_BEARER, expect_method, expect_unauthenticated,
-    failed,
+    failed, name_in_body,
 };
 use crate::Error;
 use crate::metadata::ServerMetadata;
@@ -131,9 +131,7 @@ impl Authenticate for PlatformToken {
         if claims.exp.as_secs() <= now.as_secs() {
             return Err(Error::authenticate("a token of the platform that is over"));
         }
-        if !request.has("client_id") {
-            request.parameter("client_id", self.client.as_str())?;
-        }
+        name_in_body(request, &self.client)?;
         request.parameter("client_assertion_type", JWT_BEARER)?;
         request.parameter("client_assertion", token)?;
         Ok(())

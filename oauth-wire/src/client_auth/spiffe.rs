@@ -4,7 +4,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use aims_jose::jws::{CompactJws, SigningInput, Unverified};
+use aims_jose::jws::{SigningInput, Unverified};
 use aims_jose::jwt::{Audience, NumericDate};
 use aims_jose::key::AnySigner;
 use aims_jose::random::{self, SecureRandom};
@@ -12,12 +12,12 @@ use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use serde::Deserialize;
 
+use super::pop::Credential;
 use super::{
-    AssertionAudience, Authenticate, Authentication, BoxError, expect_algorithm, expect_method,
-    expect_unauthenticated, failed, name_in_body, sensitive, unsigned,
+    AssertionAudience, Authenticate, Authentication, BoxError, expect_method,
+    expect_unauthenticated, failed,
 };
 use crate::Error;
-use crate::attestation::{ATTESTATION, ATTESTATION_POP, POP_TYPE, PopClaims};
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
 use crate::token::TokenRequest;
@@ -147,11 +147,8 @@ impl fmt::Debug for SpiffeJwt {
 }
 
 /// A WIT-SVID and the private key of its `cnf.jwk`.
-#[derive(Clone)]
-pub struct WitCredential {
-    wit: SecretText,
-    signer: AnySigner,
-}
+#[derive(Clone, Debug)]
+pub struct WitCredential(Credential);
 
 impl WitCredential {
     /// Creates a credential from the text of a WIT-SVID and the private key of its `cnf.jwk`: an
@@ -159,18 +156,7 @@ impl WitCredential {
     /// behind a network.
     #[must_use]
     pub fn new(wit: impl Into<SecretText>, signer: impl Into<AnySigner>) -> Self {
-        Self {
-            wit: wit.into(),
-            signer: signer.into(),
-        }
-    }
-}
-
-impl fmt::Debug for WitCredential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WitCredential")
-            .field("wit", &self.wit)
-            .finish_non_exhaustive()
+        Self(Credential::new(wit, signer))
     }
 }
 
@@ -223,20 +209,11 @@ impl SpiffeWit {
         request: &TokenRequest,
         server: &ServerMetadata,
         now: UnixTime,
-    ) -> Result<(WitCredential, SigningInput), Error> {
+    ) -> Result<(Credential, SigningInput), Error> {
         expect_method(server, "spiffe_wit")?;
         expect_unauthenticated(request, &self.client)?;
-        let credential = (self.source)(now).map_err(unavailable)?;
-        let signer = &credential.signer;
-        expect_algorithm(server.client_attestation_pop_algorithms(), signer)?;
-        let claims = PopClaims {
-            aud: server.issuer().as_str(),
-            jti: random::id128(self.random).map_err(failed("no random bytes"))?,
-            iat: now.as_secs(),
-            challenge: self.challenge.as_ref().map(SecretText::expose),
-        };
-        let input = SigningInput::new(POP_TYPE, signer.algorithm(), None, &claims);
-        let input = input.map_err(failed("the proof cannot be written"))?;
+        let WitCredential(credential) = (self.source)(now).map_err(unavailable)?;
+        let input = credential.input(server, self.challenge.as_ref(), self.random, now)?;
         Ok((credential, input))
     }
 }
@@ -253,8 +230,7 @@ impl Authenticate for SpiffeWit {
         now: UnixTime,
     ) -> Result<(), Error> {
         let (credential, input) = self.prepare(request, server, now)?;
-        let pop = unsigned::sign(input, &credential.signer)?;
-        present(request, &self.client, &credential.wit, &pop)
+        credential.authenticate(request, input, &self.client)
     }
 
     fn begin(
@@ -263,24 +239,9 @@ impl Authenticate for SpiffeWit {
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<Authentication, Error> {
-        let (WitCredential { wit, signer }, input) = self.prepare(&request, server, now)?;
-        let client = self.client.clone();
-        unsigned::begin(request, input, signer, move |request, pop| {
-            present(request, &client, &wit, &pop)
-        })
+        let (credential, input) = self.prepare(&request, server, now)?;
+        credential.begin(request, input, self.client.clone())
     }
-}
-
-/// Adds a WIT-SVID and the proof of its key to the request.
-fn present(
-    request: &mut TokenRequest,
-    client: &ClientId,
-    wit: &SecretText,
-    pop: &CompactJws,
-) -> Result<(), Error> {
-    request.header(ATTESTATION, sensitive(wit.expose())?)?;
-    request.header(ATTESTATION_POP, sensitive(pop.expose())?)?;
-    name_in_body(request, client)
 }
 
 impl fmt::Debug for SpiffeWit {
