@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 
-pub use self::source::{CertificateField, ClientCertificates, Peer};
+pub use self::source::{CertificateField, ClientCertificates, FieldProblem, Peer};
 use crate::Error;
 use crate::confirmation::CertificateThumbprint;
 

@@ -2,6 +2,10 @@
 
 use std::error::Error as StdError;
 
+use http::HeaderName;
+
+use crate::certificate::FieldProblem;
+
 /// Error returned when a message is refused or cannot be created. It never contains a token, a
 /// secret or a key.
 #[derive(Debug, thiserror::Error)]
@@ -47,10 +51,12 @@ pub enum Error {
     },
     /// A field with a client certificate does not come from the proxy, occurs twice or is malformed
     /// (RFC 9440 §4).
-    #[error("{detail}")]
+    #[error("the request has the field `{field}`: {problem}")]
     CertificateField {
-        /// The field, and what was expected.
-        detail: Box<str>,
+        /// The name of the field.
+        field: HeaderName,
+        /// Why it is refused.
+        problem: FieldProblem,
     },
     /// The text is not a client identifier (RFC 6749 §2.2).
     #[error("invalid client identifier: expected 1 to 2048 printable ASCII characters")]

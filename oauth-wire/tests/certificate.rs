@@ -5,10 +5,13 @@
     reason = "helpers of tests"
 )]
 
-use aims_oauth_wire::certificate::PeerCertificate;
+use aims_oauth_wire::Error;
+use aims_oauth_wire::certificate::{
+    CertificateField, ClientCertificates, FieldProblem, Peer, PeerCertificate,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::HeaderValue;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -135,6 +138,54 @@ fn anything_else_is_no_certificate() {
             PeerCertificate::from_escaped_pem(&field(text)).is_err(),
             "{text}"
         );
+    }
+}
+
+/// The error has the name of the field, and why it is refused.
+#[test]
+fn a_refused_field_is_named() {
+    let good = format!(":{}:", published().0);
+    let name = HeaderName::from_static("client-cert");
+    let own = CertificateField::client_cert();
+    let behind = ClientCertificates::from_proxy([Peer::UnixSocket], own);
+    let read = |peer: Option<Peer>, fields: &[(HeaderName, &str)]| {
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            headers.append(name.clone(), field(value));
+        }
+        let mut extensions = Extensions::new();
+        if let Some(peer) = peer {
+            extensions.insert(peer);
+        }
+        behind.read(&headers, &extensions)
+    };
+    let proxy = Some(Peer::UnixSocket);
+    let alike = HeaderName::from_static("client_cert");
+    let one = [(name.clone(), good.as_str())];
+    assert!(read(proxy, &one).unwrap().is_some());
+    for (peer, fields, refused, expected) in [
+        (None, one.to_vec(), &name, "NotFromProxy"),
+        (proxy, [one.clone(), one].concat(), &name, "Repeated"),
+        (proxy, vec![(alike.clone(), &*good)], &alike, "PassedOn"),
+        (proxy, vec![(name.clone(), "x")], &name, "Malformed"),
+    ] {
+        let error = read(peer, &fields).unwrap_err();
+        assert_eq!(error.code(), "oauth.certificate_field");
+        let Error::CertificateField { field, problem } = error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(field, refused);
+        let found = match problem {
+            FieldProblem::Malformed(source) => {
+                assert_eq!(source.code(), "oauth.certificate");
+                "Malformed"
+            }
+            FieldProblem::NotFromProxy => "NotFromProxy",
+            FieldProblem::PassedOn => "PassedOn",
+            FieldProblem::Repeated => "Repeated",
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(found, expected);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use aims_oauth_wire::Error;
+use aims_oauth_wire::certificate::FieldProblem;
 use aims_oauth_wire::token::TokenError;
 
 fn all() -> Vec<Error> {
@@ -26,6 +27,10 @@ fn all() -> Vec<Error> {
         Error::ClientId,
         Error::Confirmation,
         Error::Certificate { reason },
+        Error::CertificateField {
+            field: http::HeaderName::from_static("client-cert"),
+            problem: FieldProblem::Repeated,
+        },
         Error::Scope {
             found: "none".into(),
         },

@@ -76,6 +76,30 @@ enum Form {
     EscapedPem,
 }
 
+/// Why a field with the certificate of a client is refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FieldProblem {
+    /// The value is not one certificate.
+    #[error("{0}")]
+    Malformed(Box<Error>),
+    /// The request does not come from the proxy.
+    #[error(
+        "expected it from a proxy of `ClientCertificates::from_proxy` alone, which the listener \
+         names by the extension `Peer`"
+    )]
+    NotFromProxy,
+    /// The proxy does not set this field.
+    #[error(
+        "the proxy passes on a field that it does not set: expected it to remove the field from \
+         requests of clients"
+    )]
+    PassedOn,
+    /// The field occurs more than once.
+    #[error("it occurs more than once: expected the proxy to replace what clients send")]
+    Repeated,
+}
+
 impl CertificateField {
     /// The field `Client-Cert` (RFC 9440).
     #[must_use]
@@ -191,12 +215,7 @@ fn of_field(
     let value: &HeaderValue = match (values.next(), values.next()) {
         (None, _) => return Ok(None),
         (Some(value), None) => value,
-        (Some(_), Some(_)) => {
-            let name = &field.name;
-            return Err(malformed(format!(
-                "the field `{name}` occurs more than once: expected the proxy to replace what clients send"
-            )));
-        }
+        (Some(_), Some(_)) => return Err(refused(&field.name, FieldProblem::Repeated)),
     };
     if value.is_empty() {
         return Ok(None);
@@ -205,23 +224,24 @@ fn of_field(
         Form::ClientCert => PeerCertificate::from_client_cert(value),
         Form::EscapedPem => PeerCertificate::from_escaped_pem(value),
     };
-    read.map(Some)
-        .map_err(|error| malformed(format!("the field `{}`: {error}", field.name)))
+    read.map(Some).map_err(|error| {
+        let problem = FieldProblem::Malformed(Box::new(error));
+        refused(&field.name, problem)
+    })
 }
 
 fn foreign(name: &HeaderName, is_proxy: bool) -> Error {
-    let why = if is_proxy {
-        "the proxy passes on a field that it does not set: expected it to remove the field from requests of clients"
+    let problem = if is_proxy {
+        FieldProblem::PassedOn
     } else {
-        "expected it from a proxy of `ClientCertificates::from_proxy` alone, which the listener names by the extension `Peer`"
+        FieldProblem::NotFromProxy
     };
-    malformed(format!("the request has the field `{name}`; {why}"))
+    refused(name, problem)
 }
 
-fn malformed(detail: String) -> Error {
-    Error::CertificateField {
-        detail: detail.into(),
-    }
+fn refused(field: &HeaderName, problem: FieldProblem) -> Error {
+    let field = field.clone();
+    Error::CertificateField { field, problem }
 }
 
 const CLIENT_CERT: &str = "client-cert";
