@@ -4,15 +4,18 @@ use core::time::Duration;
 
 use aims_jose::time::{Skew, UnixTime};
 use aims_wimse_id::WorkloadId;
+use serde::{Deserialize, Serialize};
 
 use super::{IdentityServer, add};
+use crate::oauth::store::{self, Next};
 use crate::{Change, Entry, Error, Kind, State};
 
 /// How long a withdrawal lasts: a century. [`IdentityServer::reinstate_in`] ends it.
 const LASTING: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 
-/// How often a change is tried again after another request came in between.
-const TRIES: usize = 16;
+/// The entry of a withdrawn identifier: it is there.
+#[derive(Deserialize, Serialize)]
+struct Withdrawal {}
 
 impl IdentityServer {
     /// Withdraws an identifier in a state that authorities share, such as a
@@ -38,13 +41,9 @@ impl IdentityServer {
     ///
     /// `authority.unavailable`.
     pub fn reinstate_in(state: &dyn State, id: &WorkloadId, now: UnixTime) -> Result<bool, Error> {
-        match state.load(Kind::Withdrawn, id.as_str(), now)? {
-            Some(found) => {
-                let change = Change::Remove(found.version);
-                state.swap(Kind::Withdrawn, id.as_str(), change, now)
-            }
-            None => Ok(false),
-        }
+        store::change::<Withdrawal, _>(state, Kind::Withdrawn, id.as_str(), now, |found| {
+            Ok(Next::Remove(found.is_some()))
+        })
     }
 
     /// Stores a withdrawal until the last credential of the identifier has ended, unless the state
@@ -56,19 +55,13 @@ impl IdentityServer {
         now: UnixTime,
     ) -> Result<(), Error> {
         let until = add(until, Duration::from_secs(Skew::MAX.as_secs()));
-        let entry = Entry::new(b"{}".to_vec(), until);
-        for _ in 0..TRIES {
-            let found = self.state.load(Kind::Withdrawn, id.as_str(), now)?;
-            let change = match &found {
-                Some(found) if found.entry.until >= until => return Ok(()),
-                Some(found) => Change::Replace(found.version, &entry),
-                None => Change::Insert(&entry),
-            };
-            if self.state.swap(Kind::Withdrawn, id.as_str(), change, now)? {
-                return Ok(());
-            }
-        }
-        Err(Error::unavailable("other withdrawals came in between"))
+        let state = self.state.as_ref();
+        store::change(state, Kind::Withdrawn, id.as_str(), now, |found| {
+            Ok(match found {
+                Some(found) if found.until >= until => Next::Keep(()),
+                _ => Next::Store(Withdrawal {}, until, ()),
+            })
+        })
     }
 
     /// Returns whether an identifier was withdrawn, here or in the state.

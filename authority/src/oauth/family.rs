@@ -13,15 +13,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::authorize::RightsAt;
-use super::store::{self, insert, is_secret, key_of, secret};
+use super::store::{self, Next, Read, TRIES, insert, is_secret, key_of, secret};
 use super::{AuthorizationServer, Login};
 use crate::identity::add;
 use crate::{Error, Kind};
 
 /// How long the direct predecessor of a refresh token may come once more, in seconds.
 const GRACE: u64 = 30;
-/// How often a change is tried again after another request changed the grant in between.
-const TRIES: usize = 64;
 
 /// The entry of a grant.
 #[derive(Debug, Deserialize, Serialize)]
@@ -181,25 +179,19 @@ impl AuthorizationServer {
     /// is not there yet is revoked in advance.
     pub(crate) fn revoke_grant(&self, id: &str, now: UnixTime) -> Result<(), Error> {
         let state = self.state.as_ref();
-        for _ in 0..TRIES {
-            let found = store::read::<GrantEntry>(state, Kind::Grant, id, now)?;
-            let until = add(now, self.lifetime).max(add(now, Duration::from_secs(60)));
-            let is_done = match &found {
-                None => insert(state, Kind::Grant, id, &GrantEntry::Revoked, until, now)?,
-                Some(found) => match &found.value {
-                    GrantEntry::Revoked => true,
-                    GrantEntry::Live(_) => {
-                        // Afterwards its absence refuses what was issued for it.
-                        found.replace(state, Kind::Grant, id, &GrantEntry::Revoked, until, now)?
-                    }
-                },
-            };
-            if is_done {
-                tracing::info!(grant = ?id, "revoked a grant");
-                return Ok(());
-            }
-        }
-        Err(Error::unavailable("the grant changes too often"))
+        let until = add(now, self.lifetime).max(add(now, Duration::from_secs(60)));
+        store::change(state, Kind::Grant, id, now, |found| {
+            Ok(match found {
+                Some(Read {
+                    value: GrantEntry::Revoked,
+                    ..
+                }) => Next::Keep(()),
+                // Afterwards its absence refuses what was issued for it.
+                None | Some(_) => Next::Store(GrantEntry::Revoked, until, ()),
+            })
+        })?;
+        tracing::info!(grant = ?id, "revoked a grant");
+        Ok(())
     }
 
     /// Uses a refresh token. Returns its grant and the next refresh token.

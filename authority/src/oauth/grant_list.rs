@@ -5,15 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use super::AuthorizationServer;
 use super::family::{Grant, GrantEntry};
-use super::store::{self, insert, key_of};
+use super::store::{self, Next, key_of};
 use crate::{Error, Kind};
 
 /// Maximum number of live grants that one user gives one client.
 const MOST_OF_CLIENT: usize = 32;
 /// Maximum number of live grants of one user.
 const MOST: usize = 128;
-/// How often a change that meets another one is tried again.
-const TRIES: usize = 64;
 
 /// One grant in the list of its user.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -32,10 +30,8 @@ impl AuthorizationServer {
         let (state, key) = (self.state.as_ref(), key_of(&grant.subject));
         let client = key_of(&grant.client_id);
         let is_own = |it: &Line| it.client == client;
-        for _ in 0..TRIES {
-            let found = store::read::<Vec<Line>>(state, Kind::GrantList, &key, now)?;
-            let lines = found.as_ref().map(|it| it.value.clone());
-            let mut lines = lines.unwrap_or_default();
+        let ended = store::change(state, Kind::GrantList, &key, now, |found| {
+            let mut lines: Vec<Line> = found.map(|it| it.value).unwrap_or_default();
             lines.retain(|it| now.as_secs() <= it.end);
             let is_full = |lines: &[Line]| {
                 lines.len() >= MOST
@@ -56,17 +52,9 @@ impl AuthorizationServer {
                 end: grant.end,
             });
             let until = at(lines.iter().map(|it| it.end).max().unwrap_or(grant.end));
-            let is_done = match &found {
-                None => insert(state, Kind::GrantList, &key, &lines, until, now)?,
-                Some(found) => found.replace(state, Kind::GrantList, &key, &lines, until, now)?,
-            };
-            if is_done {
-                return ended.map_or(Ok(()), |it| self.revoke_grant(&it.id, now));
-            }
-        }
-        Err(Error::unavailable(
-            "the grants of the user change too often",
-        ))
+            Ok(Next::Store(lines, until, ended))
+        })?;
+        ended.map_or(Ok(()), |it| self.revoke_grant(&it.id, now))
     }
 
     /// Returns the lines whose grants were neither revoked nor left unused.

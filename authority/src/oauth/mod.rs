@@ -22,7 +22,7 @@ mod rendered;
 mod resource;
 pub(crate) mod revoke;
 mod revoked;
-mod store;
+pub(crate) mod store;
 mod user;
 
 use core::net::IpAddr;

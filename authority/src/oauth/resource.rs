@@ -395,8 +395,7 @@ impl Registry {
         &self,
         certificates: Option<&Certificates>,
     ) -> Result<(), Error> {
-        let patterns = self.by_pattern.iter().map(|(_, client)| client);
-        for client in self.by_id.values().chain(patterns) {
+        for client in self.clients() {
             let rule = match &client.by {
                 ClientMatcher::Certificate { rule, .. } => Some(rule),
                 _ => None,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::AuthorizationServer;
-use super::store::{self, insert, key_of};
+use super::store::{self, Next, Read, key_of};
 use crate::identity::add;
 use crate::{Error, Kind, State};
 
@@ -19,8 +19,6 @@ pub(crate) const LONGEST_GRANT: Duration = Duration::from_secs(366 * DAY);
 /// How long a revocation is kept: a day longer than anything that was issued before it.
 pub(super) const LASTING: Duration = Duration::from_secs(367 * DAY);
 const DAY: u64 = 24 * 3_600;
-/// How often a change is tried again after another process made one in between.
-const TRIES: usize = 64;
 
 /// The entry of a revoked subject.
 #[derive(Deserialize, Serialize)]
@@ -56,23 +54,13 @@ impl AuthorizationServer {
     /// `authority.state_full` and `authority.unavailable`, with which nothing is revoked.
     pub fn revoke_subject_in(state: &dyn State, subject: &str, now: UnixTime) -> Result<(), Error> {
         let (key, until) = (key_of(subject), add(now, LASTING));
-        for _ in 0..TRIES {
-            let revoked = |at: u64| Revoked {
-                at: at.max(now.as_secs()),
-            };
-            let is_done = match store::read::<Revoked>(state, Kind::RevokedSubject, &key, now)? {
-                None => insert(state, Kind::RevokedSubject, &key, &revoked(0), until, now)?,
-                Some(found) => {
-                    let next = revoked(found.value.at);
-                    found.replace(state, Kind::RevokedSubject, &key, &next, until, now)?
-                }
-            };
-            if is_done {
-                tracing::info!(?subject, "revoked a subject");
-                return Ok(());
-            }
-        }
-        Err(Error::unavailable("the revocation changes too often"))
+        store::change(state, Kind::RevokedSubject, &key, now, |found| {
+            let earlier = found.map_or(0, |it: Read<Revoked>| it.value.at);
+            let at = earlier.max(now.as_secs());
+            Ok(Next::Store(Revoked { at }, until, ()))
+        })?;
+        tracing::info!(?subject, "revoked a subject");
+        Ok(())
     }
 
     /// Returns whether one of these parties, or of the actors, was revoked at `issued` or later, or

@@ -48,6 +48,55 @@ pub(crate) fn insert<T: Serialize>(
     state.swap(kind, key, Change::Insert(&entry), now)
 }
 
+/// How often a change is tried again after another one came in between.
+pub(crate) const TRIES: usize = 64;
+
+/// What a change makes of an entry, and its result.
+pub(crate) enum Next<T, R> {
+    /// The entry stays as it is.
+    Keep(R),
+    /// The entry has this value, until then.
+    Store(T, UnixTime, R),
+    /// There is no entry.
+    Remove(R),
+}
+
+/// Changes an entry that others may change at the same time. If another change comes in between,
+/// `next` is called again with its outcome.
+///
+/// # Errors
+///
+/// Those of `next`, and `authority.unavailable` if other changes come in between too often.
+pub(crate) fn change<T: DeserializeOwned + Serialize, R>(
+    state: &dyn State,
+    kind: Kind,
+    key: &str,
+    now: UnixTime,
+    mut next: impl FnMut(Option<Read<T>>) -> Result<Next<T, R>, Error>,
+) -> Result<R, Error> {
+    for _ in 0..TRIES {
+        let found = read::<T>(state, kind, key, now)?;
+        let version = found.as_ref().map(|it| it.version);
+        let entry;
+        let (change, result) = match (next(found)?, version) {
+            (Next::Keep(result), _) | (Next::Remove(result), None) => return Ok(result),
+            (Next::Remove(result), Some(version)) => (Change::Remove(version), result),
+            (Next::Store(value, until, result), version) => {
+                entry = Entry::new(serialized(&value)?, until);
+                let change = match version {
+                    Some(version) => Change::Replace(version, &entry),
+                    None => Change::Insert(&entry),
+                };
+                (change, result)
+            }
+        };
+        if state.swap(kind, key, change, now)? {
+            return Ok(result);
+        }
+    }
+    Err(Error::unavailable("an entry changes too often"))
+}
+
 impl<T> Read<T> {
     /// Replaces the entry that was read. Returns `false` if it changed in between.
     pub(crate) fn replace<U: Serialize>(

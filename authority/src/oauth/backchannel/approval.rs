@@ -10,7 +10,7 @@ use super::INTERVAL;
 use crate::identity::add;
 use crate::oauth::authorize::RightsAt;
 use crate::oauth::grant::code::REVOKED;
-use crate::oauth::store::{self, insert, key_of};
+use crate::oauth::store::{self, Next, Read, insert, key_of};
 use crate::oauth::{AuthorizationServer, Login};
 use crate::{Error, Kind};
 
@@ -22,8 +22,6 @@ const REMEMBERED: u64 = 300;
 const FETCH: u64 = 120;
 /// The longest interval of polling, in seconds.
 const LONGEST_INTERVAL: u64 = 60;
-/// How often a change that meets another one is tried again.
-const TRIES: usize = 8;
 
 /// The rights that a client asks a user for.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -170,24 +168,21 @@ impl AuthorizationServer {
         now: UnixTime,
     ) -> Result<bool, Error> {
         let state = self.state.as_ref();
-        for _ in 0..TRIES {
-            let Some(found) = store::read::<Approval>(state, Kind::Approval, key, now)? else {
-                return Ok(false);
+        let is_decided = store::change(state, Kind::Approval, key, now, |found| {
+            let approval = found.map(|it: Read<Approval>| it.value);
+            let waits = |it: &Approval| it.is_pending(now) && it.asked.subject == subject;
+            let Some(mut approval) = approval.filter(waits) else {
+                return Ok(Next::Keep(false));
             };
-            let mut approval = found.value.clone();
-            if !approval.is_pending(now) || approval.asked.subject != subject {
-                return Ok(false);
-            }
             approval.outcome = outcome.clone();
             approval.expires = approval.expires.max(now.as_secs().saturating_add(FETCH));
             let until = approval.until();
-            // The client may poll at the same moment.
-            if found.replace(state, Kind::Approval, key, &approval, until, now)? {
-                self.leave_inbox(subject, key, now)?;
-                return Ok(true);
-            }
+            Ok(Next::Store(approval, until, true))
+        })?;
+        if is_decided {
+            self.leave_inbox(subject, key, now)?;
         }
-        Err(Error::unavailable("the request changes too often"))
+        Ok(is_decided)
     }
 
     /// Withdraws a request that its client has given up. Returns whether there was one.
@@ -198,23 +193,21 @@ impl AuthorizationServer {
         now: UnixTime,
     ) -> Result<bool, Error> {
         let (state, key) = (self.state.as_ref(), key_of(id));
-        for _ in 0..TRIES {
-            let Some(found) = store::read::<Approval>(state, Kind::Approval, &key, now)? else {
-                return Ok(false);
-            };
-            let asked = &found.value.asked;
-            if asked.client_id != client_id {
-                return Ok(false);
-            }
-            if found.remove(state, Kind::Approval, &key, now)? {
-                if let Some(service) = &self.backchannel {
-                    service.pings.forget(&key);
-                }
-                self.leave_inbox(&asked.subject, &key, now)?;
-                return Ok(true);
-            }
+        let cancelled = store::change(state, Kind::Approval, &key, now, |found| {
+            let asked = found.map(|it: Read<Approval>| it.value.asked);
+            Ok(match asked.filter(|it| it.client_id == client_id) {
+                Some(asked) => Next::Remove(Some(asked)),
+                None => Next::Keep(None),
+            })
+        })?;
+        let Some(asked) = cancelled else {
+            return Ok(false);
+        };
+        if let Some(service) = &self.backchannel {
+            service.pings.forget(&key);
         }
-        Err(Error::unavailable("the request changes too often"))
+        self.leave_inbox(&asked.subject, &key, now)?;
+        Ok(true)
     }
 
     /// Answers a poll of the client: returns what the user approved, once.
@@ -297,27 +290,14 @@ impl AuthorizationServer {
         change: impl Fn(&mut Vec<Waiting>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let (state, key) = (self.state.as_ref(), key_of(subject));
-        for _ in 0..TRIES {
-            let found = store::read::<Vec<Waiting>>(state, Kind::Inbox, &key, now)?;
-            let mut waiting = found
-                .as_ref()
-                .map(|it| it.value.clone())
-                .unwrap_or_default();
+        store::change(state, Kind::Inbox, &key, now, |found| {
+            let mut waiting: Vec<Waiting> = found.map(|it| it.value).unwrap_or_default();
             waiting.retain(|it| now.as_secs() <= it.expires);
             change(&mut waiting)?;
-            let last = waiting.iter().map(|it| it.expires).max();
-            let is_done = match (&found, last) {
-                (None, None) => true,
-                (None, Some(last)) => insert(state, Kind::Inbox, &key, &waiting, at(last), now)?,
-                (Some(found), None) => found.remove(state, Kind::Inbox, &key, now)?,
-                (Some(found), Some(last)) => {
-                    found.replace(state, Kind::Inbox, &key, &waiting, at(last), now)?
-                }
-            };
-            if is_done {
-                return Ok(());
-            }
-        }
-        Err(Error::unavailable("the inbox changes too often"))
+            Ok(match waiting.iter().map(|it| it.expires).max() {
+                Some(last) => Next::Store(waiting, at(last), ()),
+                None => Next::Remove(()),
+            })
+        })
     }
 }

@@ -71,7 +71,7 @@ pub(crate) fn decide(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>
     let key = form.get("request").filter(|it| is_secret(it));
     let key = key.ok_or_else(|| bad("no request"))?;
     let csrf = form.get("csrf").ok_or_else(|| bad("no anti-CSRF token"))?;
-    let outcome = match form.get("decision") {
+    let is_allowed = match form.get("decision") {
         Some("allow") => true,
         Some("deny") => false,
         _ => return Err(bad("no decision")),
@@ -82,7 +82,7 @@ pub(crate) fn decide(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>
     let ended = || bad("the request has ended, was decided, or is not known");
     let asked = asked.ok_or_else(ended)?;
     // An approval needs a sign-in of the class that the client asked for; a denial does not.
-    let classes: &[String] = if outcome { &asked.acr_values } else { &[] };
+    let classes: &[String] = if is_allowed { &asked.acr_values } else { &[] };
     let user = match server.deciding_user(headers, classes, now)? {
         Ok(user) => user,
         Err(sign_in) => return Ok(sign_in),
@@ -91,7 +91,7 @@ pub(crate) fn decide(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>
         return Err(bad("the request is for another user"));
     }
     service.check_form_token(csrf, session, &user.subject, key)?;
-    let outcome = if outcome {
+    let outcome = if is_allowed {
         Outcome::Allowed(Login {
             auth_time: Some(user.auth_time.as_secs()),
             acr: user.acr.clone(),
@@ -100,7 +100,6 @@ pub(crate) fn decide(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>
     } else {
         Outcome::Denied
     };
-    let is_allowed = matches!(outcome, Outcome::Allowed(_));
     if !server.decide_approval(key, &user.subject, outcome, now)? {
         return Err(ended());
     }
