@@ -128,12 +128,9 @@ fn another_call_is_refused() {
         ("list", "{}"),
     ] {
         let other = ToolCall::new(tool, Some(arguments.as_bytes())).unwrap();
-        let request = scene.request(&token, Some(other));
         for route in [approved(), Requirements::new()] {
-            assert_eq!(
-                scene.check(&route, &request_again(&scene, &request, &token)),
-                OTHER
-            );
+            let request = scene.request(&token, Some(other.clone()));
+            assert_eq!(scene.check(&route, &request), OTHER);
         }
     }
     // It is not used up by these. The same call in another writing is the same.
@@ -164,11 +161,6 @@ fn another_call_is_refused() {
         let request = scene.request(&token, Some(call()));
         assert_eq!(scene.check(&Requirements::new(), &request), OTHER, "{name}");
     }
-}
-
-/// Returns the same request with a new proof.
-fn request_again(scene: &Scene, request: &Parts, token: &str) -> Parts {
-    scene.request(token, request.extensions.get::<ToolCall>().cloned())
 }
 
 /// RAR-07: without an approval the answer says which one to ask for.

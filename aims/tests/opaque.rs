@@ -5,34 +5,22 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aims::Guard;
 use aims::guard::{BuildError, GuardBuilder, OpaqueTokens, Trusting};
 use aims::jose::secret::SecretText;
-use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_rs::IssuerRules;
 use aims::oauth_wire::introspection::Introspection;
 use aims::oauth_wire::names::Issuer;
 use aims::resolve::{Need, Resolve, ResolveFuture, Resolved};
 use aims::revoked::{RevocationList, RevokedBy};
-use common::{ISSUER, NOW, TOOL, World, at, bare, told};
+use common::{ISSUER, ManualClock, NOW, TOOL, World, at, bare, told};
 use http::request::Parts;
 use serde_json::{Value, json};
 
 const TOKEN: &str = "opaque-1";
-
-/// A clock that the test sets.
-#[derive(Clone, Debug)]
-struct Hands(Arc<AtomicU64>);
-
-impl Clock for Hands {
-    fn now(&self) -> UnixTime {
-        at(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// An issuer, which notes what it is asked.
 #[derive(Clone, Debug)]
@@ -88,9 +76,7 @@ fn issuer() -> Issuer {
 
 fn builder(world: &World) -> GuardBuilder<Trusting> {
     let guard = world.guard().issuers(Arc::clone(&world.issuers));
-    guard
-        .accept_bearer()
-        .clock(Hands(Arc::new(AtomicU64::new(NOW))))
+    guard.accept_bearer().clock(ManualClock::default())
 }
 
 fn guard(asked: &Asked) -> Guard {
@@ -310,9 +296,9 @@ fn a_guard_whose_opaque_tokens_are_ambiguous_is_not_built() {
 /// An answer counts for its ceiling, and never beyond the token's own end.
 #[tokio::test]
 async fn an_answer_has_an_end() {
-    let (asked, time) = (Asked::saying(&good()), Arc::new(AtomicU64::new(NOW)));
+    let (asked, time) = (Asked::saying(&good()), ManualClock::default());
     let opaque = OpaqueTokens::of(issuer(), asked.clone()).ceiling(Duration::from_secs(60));
-    let guard = builder(&World::new()).clock(Hands(Arc::clone(&time)));
+    let guard = builder(&World::new()).clock(time.clone());
     let guard = guard.opaque_tokens(opaque).build().unwrap();
     for (now, expected, times) in [
         (NOW, "ok", 1),
@@ -320,7 +306,7 @@ async fn an_answer_has_an_end() {
         (NOW + 60, "ok", 2),
         (NOW + 331, "token.expired", 3),
     ] {
-        time.store(now, Ordering::SeqCst);
+        time.set(now);
         assert_eq!(code(&guard, TOKEN).await, expected, "{now}");
         assert_eq!(asked.times(), times, "{now}");
     }
@@ -330,7 +316,7 @@ async fn an_answer_has_an_end() {
 #[tokio::test]
 async fn a_revocation_takes_effect_at_once() {
     let asked = Asked::saying(&good());
-    let list = Arc::new(RevocationList::new(10).with_clock(Hands(Arc::new(AtomicU64::new(NOW)))));
+    let list = Arc::new(RevocationList::new(10).with_clock(ManualClock::default()));
     let guard = builder(&World::new()).revoked(Arc::clone(&list));
     let guard = guard.opaque_tokens(OpaqueTokens::of(issuer(), asked.clone()));
     let guard = guard.build().unwrap();

@@ -12,31 +12,21 @@ mod common;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aims::guard::layer::StreamEnded;
-use aims::jose::time::{Clock, UnixTime};
+use aims::jose::time::UnixTime;
 use aims::oauth_wire::authorization_details::ToolDetail;
 use aims::revoked::{Credential, RevocationList, Revoked, RevokedBy};
 use aims::{Guard, Requirements};
 use bytes::Bytes;
-use common::{Events, ISSUER, NOW, World, at, bare};
+use common::{Events, ISSUER, ManualClock, NOW, World, at, bare};
 use http::{HeaderMap, Request, Response};
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::{BodyExt as _, Full};
 use tower::ServiceExt as _;
 use tower_layer::Layer as _;
-
-/// A clock that the test sets.
-#[derive(Clone, Debug)]
-struct Hands(Arc<AtomicU64>);
-
-impl Clock for Hands {
-    fn now(&self) -> UnixTime {
-        at(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// A list that may be a stale copy.
 #[derive(Debug)]
@@ -55,7 +45,7 @@ impl Revoked for Copied {
 struct Scene {
     world: World,
     guard: Guard,
-    clock: Hands,
+    clock: ManualClock,
     revoked: Arc<Copied>,
     events: Events,
 }
@@ -68,7 +58,7 @@ type Answer = (
 impl Scene {
     fn new(route: Requirements) -> Self {
         let world = World::new();
-        let clock = Hands(Arc::new(AtomicU64::new(NOW)));
+        let clock = ManualClock::default();
         let list = RevocationList::new(100).with_clock(clock.clone());
         let revoked = Arc::new(Copied(list, AtomicBool::new(true)));
         let events = Events::default();
@@ -126,7 +116,7 @@ impl Scene {
     }
 
     fn at(&self, seconds: u64) {
-        self.clock.0.store(seconds, Ordering::SeqCst);
+        self.clock.set(seconds);
     }
 
     fn last_event(&self) -> String {
@@ -177,7 +167,7 @@ async fn an_idle_response_ends_as_well() {
     let waiting = tokio::spawn(async move { body.frame().await.unwrap().unwrap_err() });
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(!waiting.is_finished());
-    clock.0.store(NOW + 331, Ordering::SeqCst);
+    clock.set(NOW + 331);
     let error = waiting.await.unwrap();
     assert_eq!(code(&*error), "guard.stream_expired");
 }

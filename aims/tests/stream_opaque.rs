@@ -18,12 +18,11 @@ use std::time::Duration;
 
 use aims::guard::OpaqueTokens;
 use aims::guard::layer::{ResponseBody, StreamEnded};
-use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_wire::introspection::Introspection;
 use aims::resolve::{Need, Resolve, ResolveFuture, Resolved};
 use aims::{Guard, Requirements};
 use bytes::Bytes;
-use common::{ISSUER, NOW, TOOL, World, at, bare, told};
+use common::{ISSUER, ManualClock, NOW, TOOL, World, bare, told};
 use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::channel::{Channel, Sender};
@@ -34,16 +33,6 @@ use tower::ServiceExt as _;
 use tower_layer::Layer as _;
 
 const TOKEN: &str = "opaque-1";
-
-/// A clock that the test sets.
-#[derive(Clone, Debug)]
-struct Hands(Arc<AtomicU64>);
-
-impl Clock for Hands {
-    fn now(&self) -> UnixTime {
-        at(self.0.load(Ordering::SeqCst))
-    }
-}
 
 /// An issuer that answers when it is permitted to, and counts the questions.
 #[derive(Clone, Debug)]
@@ -109,7 +98,7 @@ fn good_but(member: &str, value: Value) -> Value {
 
 struct Scene {
     guard: Guard,
-    clock: Hands,
+    clock: ManualClock,
     asked: Asked,
 }
 
@@ -145,7 +134,7 @@ impl Scene {
 
     fn with(answer: &Value, route: Requirements) -> Self {
         let world = World::new();
-        let clock = Hands(Arc::new(AtomicU64::new(NOW)));
+        let clock = ManualClock::default();
         let asked = Asked::saying(answer);
         let opaque = OpaqueTokens::of(ISSUER.parse().unwrap(), asked.clone());
         let guard = world
@@ -179,7 +168,7 @@ impl Scene {
     }
 
     fn at(&self, seconds: u64) {
-        self.clock.0.store(seconds, Ordering::SeqCst);
+        self.clock.set(seconds);
     }
 }
 
@@ -341,7 +330,7 @@ async fn an_idle_stream_ends_as_well() {
     let waiting = tokio::spawn(async move { stream.next().await });
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(!waiting.is_finished());
-    clock.0.store(NOW + 60, Ordering::SeqCst);
+    clock.set(NOW + 60);
     assert_eq!(waiting.await.unwrap(), "guard.stream_revoked");
     let scene = Scene::with(&good(), scopes().outlive_credentials());
     let mut stream = scene.stream().await;

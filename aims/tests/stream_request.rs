@@ -12,15 +12,14 @@ mod common;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aims::guard::layer::{RequestBody, RequestBodyError, ResponseBody};
-use aims::jose::time::{Clock, UnixTime};
 use aims::revoked::{RevocationList, RevokedBy};
 use aims::{Guard, Requirements};
 use bytes::Bytes;
-use common::{Agent, Events, ISSUER, NOW, World, at, bare, told};
+use common::{Agent, Events, ISSUER, ManualClock, NOW, World, at, bare, told};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::channel::{Channel, Sender};
@@ -31,21 +30,11 @@ use tokio::sync::{mpsc, oneshot};
 use tower::ServiceExt as _;
 use tower_layer::Layer as _;
 
-/// A clock that the test sets.
-#[derive(Clone, Debug)]
-struct Hands(Arc<AtomicU64>);
-
-impl Clock for Hands {
-    fn now(&self) -> UnixTime {
-        at(self.0.load(Ordering::SeqCst))
-    }
-}
-
 struct Scene {
     world: World,
     agent: Agent,
     guard: Guard,
-    clock: Hands,
+    clock: ManualClock,
     list: Arc<RevocationList>,
     events: Events,
 }
@@ -77,7 +66,7 @@ impl Scene {
 
     fn with(route: Requirements, list: Arc<RevocationList>, is_listed: bool) -> Self {
         let world = World::new();
-        let clock = Hands(Arc::new(AtomicU64::new(NOW)));
+        let clock = ManualClock::default();
         let events = Events::default();
         let mut guard = world
             .guard()
@@ -128,7 +117,7 @@ impl Scene {
     }
 
     fn at(&self, seconds: u64) {
-        self.clock.0.store(seconds, Ordering::SeqCst);
+        self.clock.set(seconds);
     }
 
     /// The number of events with this code.

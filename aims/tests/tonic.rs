@@ -14,20 +14,19 @@ use std::convert::Infallible;
 use std::future::{Future, Ready, ready};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use aims::guard::{OpaqueTokens, TransactionTokens};
 use aims::jose::jwk::{JwkSet, PublicJwkSet, SetRules};
 use aims::jose::key::SigningKey;
-use aims::jose::time::{Clock, UnixTime};
 use aims::resolve::{Need, Resolve, ResolveFuture, Resolved};
 use aims::revoked::{RevocationList, RevokedBy};
 use aims::txn_token::TxnTokenRules;
 use aims::wpt::{Binding, Revision};
 use aims::{Guard, Principal, Requirements};
 use bytes::{Buf as _, BufMut as _, Bytes};
-use common::{Agent, ISSUER, NOW, World, at, key, provider, sign};
+use common::{Agent, ISSUER, ManualClock, NOW, World, at, key, provider, sign};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -135,16 +134,6 @@ impl futures_core::Stream for Messages {
     }
 }
 
-/// A clock that the test sets.
-#[derive(Clone, Debug)]
-struct Hands(Arc<AtomicU64>);
-
-impl Clock for Hands {
-    fn now(&self) -> UnixTime {
-        at(self.0.load(Ordering::SeqCst))
-    }
-}
-
 /// An issuer that is away.
 #[derive(Debug)]
 struct Away;
@@ -159,7 +148,7 @@ struct Scene {
     world: World,
     agent: Agent,
     service: SigningKey,
-    clock: Hands,
+    clock: ManualClock,
     list: Arc<RevocationList>,
     /// How often the service was called.
     calls: Arc<AtomicUsize>,
@@ -188,7 +177,7 @@ impl Scene {
         let keys: PublicJwkSet = [service.public_jwk().clone()].into_iter().collect();
         let keys = JwkSet::parse(keys.to_json().as_bytes(), &SetRules::oauth(), provider());
         let transactions = TransactionTokens::new(TxnTokenRules::new(DOMAIN), keys.unwrap());
-        let clock = Hands(Arc::new(AtomicU64::new(NOW)));
+        let clock = ManualClock::default();
         let list = Arc::new(RevocationList::new(100));
         let guard = Guard::builder(RESOURCE)
             .trust(Arc::clone(&world.trust))
@@ -289,7 +278,7 @@ async fn a_call_streams_until_its_token_ends() {
             };
             scene.list.revoke(alice, at(NOW));
         } else {
-            scene.clock.0.store(NOW + 331, Ordering::SeqCst);
+            scene.clock.set(NOW + 331);
         }
         let status = call.echo("three").await.unwrap_err();
         assert_eq!(status.code(), Code::Unauthenticated);

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -41,6 +42,28 @@ pub(crate) struct Then;
 impl Clock for Then {
     fn now(&self) -> UnixTime {
         at(NOW)
+    }
+}
+
+/// A clock that stands still at [`NOW`] until a test sets it. Clones are one clock.
+#[derive(Clone, Debug)]
+pub(crate) struct ManualClock(Arc<AtomicU64>);
+
+impl Default for ManualClock {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(NOW)))
+    }
+}
+
+impl ManualClock {
+    pub(crate) fn set(&self, seconds: u64) {
+        self.0.store(seconds, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> UnixTime {
+        at(self.0.load(Ordering::SeqCst))
     }
 }
 
