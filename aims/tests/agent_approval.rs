@@ -12,7 +12,8 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use aims::Agent;
-use aims::agent::Error;
+use aims::ErrorKind;
+use aims::agent::{AgentBuilder, Error};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::oauth_client::{ByBackchannel, TokenSource};
 use aims::oauth_wire::call::ToolCall;
@@ -116,16 +117,26 @@ fn client() -> PublicClient {
     PublicClient::new("app".parse().unwrap())
 }
 
-fn agent(net: &Net, asks_for: &str) -> Agent {
-    let source = TokenSource::new(server(), client(), net.clone()).with_clock(Then);
-    let approval = ByBackchannel::new(client(), server(), net.clone(), "alice").with_clock(Then);
+const OTHER: &str = "https://other.example/";
+
+fn by_phone(net: &Net) -> ByBackchannel {
+    ByBackchannel::new(client(), server(), net.clone(), "alice").with_clock(Then)
+}
+
+/// An agent for `TOOL` and `OTHER`.
+fn builder(net: &Net) -> AgentBuilder {
+    let source = || TokenSource::new(server(), client(), net.clone()).with_clock(Then);
+    let scopes = || "call".parse().unwrap();
     Agent::without_identity()
         .clock(Then)
-        .authorize(TOOL.parse().unwrap(), "call".parse().unwrap(), source)
-        .approval(asks_for.parse().unwrap(), approval)
+        .authorize(TOOL.parse().unwrap(), scopes(), source())
+        .authorize(OTHER.parse().unwrap(), scopes(), source())
         .client(Calls(net.clone()))
-        .build()
-        .unwrap()
+}
+
+fn agent(net: &Net, asks_for: &str) -> Agent {
+    let builder = builder(net).approval(asks_for.parse().unwrap(), by_phone(net));
+    builder.build().unwrap()
 }
 
 fn call() -> ToolCall {
@@ -162,14 +173,13 @@ async fn each_call_is_approved_for_itself() {
 /// that the program names.
 #[tokio::test]
 async fn a_person_is_asked_only_where_it_helps() {
-    let other = "https://other.example/";
     for (refusal, named, asks_for, accepts, status, requests) in [
         ((403, REFUSED), true, TOOL, true, 200, 3),
         // The tool refuses the approval as well.
         ((403, REFUSED), true, TOOL, false, 403, 3),
         // No call is named; persons are asked for another tool.
         ((403, REFUSED), false, TOOL, true, 403, 1),
-        ((403, REFUSED), true, other, true, 403, 1),
+        ((403, REFUSED), true, OTHER, true, 403, 1),
         // Other refusals.
         (
             (403, "Bearer error=\"insufficient_scope\""),
@@ -198,6 +208,41 @@ async fn a_person_is_asked_only_where_it_helps() {
         assert_eq!(found, status, "{refusal:?} {named} {asks_for}");
         assert_eq!(net.seen().len(), requests, "{refusal:?} {named} {asks_for}");
     }
+}
+
+/// Approvals for a URL that is no tool of the agent would never be asked for.
+#[test]
+fn an_approval_is_for_a_tool_of_the_agent() {
+    let net = Net::new("ok");
+    let beneath = format!("{}/beneath", TOOL.trim_end_matches('/'));
+    for (url, code) in [
+        (TOOL, "ok"),
+        (OTHER, "ok"),
+        ("https://third.example/", "agent.approval"),
+        (&*beneath, "agent.approval"),
+    ] {
+        let builder = builder(&net).approval(TOOL.parse().unwrap(), by_phone(&net));
+        let built = builder
+            .approval(url.parse().unwrap(), by_phone(&net))
+            .build();
+        let found = built.as_ref().map_or_else(Error::code, |_| "ok");
+        assert_eq!(found, code, "{url}");
+        if let Err(error) = built {
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains(url), "{error}");
+        }
+    }
+}
+
+/// Of two ways to ask for one tool, the last one is used.
+#[tokio::test]
+async fn the_last_approval_of_a_tool_wins() {
+    let (first, last) = (Net::new("access_denied"), Net::new("ok"));
+    let builder = builder(&last).approval(TOOL.parse().unwrap(), by_phone(&first));
+    let agent = builder.approval(TOOL.parse().unwrap(), by_phone(&last));
+    let agent = agent.build().unwrap();
+    assert_eq!(send(&agent, Some(call())).await.unwrap(), 200);
+    assert!(first.seen().is_empty());
 }
 
 /// A denial and an expiry are errors with the words of the server.

@@ -10,11 +10,33 @@ use aims_oauth_wire::names::Resource;
 use http::request::Parts;
 use http::{Response, StatusCode};
 
+use super::Error;
+use super::access::Authorization;
+
 /// How persons are asked, for each tool.
 #[derive(Default)]
-pub(super) struct Approvals(pub(super) Vec<(Resource, Arc<dyn Approve>)>);
+pub(super) struct Approvals(Vec<(Resource, Arc<dyn Approve>)>);
 
 impl Approvals {
+    /// Sets the way to ask for a tool, in place of an earlier one.
+    pub(super) fn set(&mut self, tool: Resource, approve: Arc<dyn Approve>) {
+        self.0.retain(|(earlier, _)| *earlier != tool);
+        self.0.push((tool, approve));
+    }
+
+    /// Checks that each way to ask is for a tool of the agent.
+    ///
+    /// # Errors
+    ///
+    /// `agent.approval`.
+    pub(super) fn check(&self, tools: &[Authorization]) -> Result<(), Error> {
+        let is_tool = |asked: &Resource| tools.iter().any(|it| it.resource == *asked);
+        match self.0.iter().find(|(asked, _)| !is_tool(asked)) {
+            Some((tool, _)) => Err(Error::Approval { tool: tool.clone() }),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the way to ask a person, and the call, if the tool refused a call for the lack of an
     /// approval.
     pub(super) fn required<'a, B>(

@@ -292,7 +292,8 @@ impl<T> AgentBuilder<T> {
     /// the token of the approval. The token is not kept.
     ///
     /// The URL is also that of [`tool`](Self::tool), [`connect`](Self::connect) or
-    /// [`authorize`](Self::authorize).
+    /// [`authorize`](Self::authorize); otherwise `build` fails with `agent.approval`. If persons
+    /// are asked in two ways for one tool, the last call wins.
     ///
     /// ```
     /// use aims::Agent;
@@ -314,7 +315,7 @@ impl<T> AgentBuilder<T> {
     /// # }
     /// ```
     pub fn approval(mut self, tool: Resource, approve: impl Approve + 'static) -> Self {
-        self.approvals.0.push((tool, Arc::new(approve)));
+        self.approvals.set(tool, Arc::new(approve));
         self
     }
 
@@ -358,10 +359,12 @@ impl AgentBuilder {
     ///
     /// # Errors
     ///
+    /// - `agent.approval` if an [approval](Self::approval) is for no tool of the agent.
     /// - `fetch.build` if no [client](Self::client) was given and the default one cannot be set up.
     /// - `agent.token_with_wpt` if the agent would send tokens together with WPTs of
     ///   draft-ietf-wimse-wpt-02.
     pub fn build(self) -> Result<Agent, Error> {
+        self.approvals.check(&self.tokens)?;
         let both = self.revision == Revision::Draft02 && !self.tokens.is_empty();
         let method = match self.method {
             Some(RequestAuth::Wpt) if both => return Err(Error::TokenWithWpt),

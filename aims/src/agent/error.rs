@@ -1,6 +1,7 @@
 //! The errors of an agent.
 
 use aims_fetch::BoxError;
+use aims_oauth_wire::names::Resource;
 
 /// Error returned when a request cannot be proven or sent, or when its answer is not accepted.
 ///
@@ -19,6 +20,15 @@ pub enum Error {
     AnswerTooLong {
         /// The limit, in bytes.
         limit: usize,
+    },
+    /// Persons are asked for calls of a tool that the agent has no tokens for.
+    #[error(
+        "approvals are set for {tool}, which is no tool of the agent: expected the URL of `tool`, \
+         `connect` or `authorize`"
+    )]
+    Approval {
+        /// The URL.
+        tool: Resource,
     },
     /// `Authorization` is repeated, has another scheme than `Bearer`, or holds a malformed token.
     #[error(
@@ -128,6 +138,7 @@ impl Error {
     aims_error::codes! {
         Self::Answer(_) => Unavailable "agent.answer",
         Self::AnswerTooLong { .. } => TooLarge "agent.answer_too_long",
+        Self::Approval { .. } => Configuration "agent.approval",
         Self::Authorization => Configuration "agent.authorization",
         Self::Client(_) => Unavailable "agent.client",
         Self::Content(_) => Unavailable "agent.content",
