@@ -45,8 +45,8 @@ impl<M> Guard<M> {
                 return Ok(None);
             }
             let detail = "the route requires the approval of a person for this call, and the access token has none: expected an entry of the type `aims_tool` with `call_digest`";
-            let refused = self.not_approved(principal, request, "guard.approval", detail);
-            return Err(refused);
+            let found = ("guard.approval", ErrorKind::Forbidden);
+            return Err(self.not_approved(principal, request, found, detail));
         };
         let Some(call) = attributes.get(Attributes::CALL_DIGEST) else {
             return Err(Refused::new(
@@ -64,8 +64,8 @@ impl<M> Guard<M> {
         };
         let (Some(call), true) = (&call, entries.iter().any(is_this)) else {
             let detail = "the access token is for another call: expected `tool`, `arguments` and `call_digest` of this one";
-            let refused = self.not_approved(principal, request, "guard.approval_call", detail);
-            return Err(refused);
+            let found = ("guard.approval_call", ErrorKind::Mismatch);
+            return Err(self.not_approved(principal, request, found, detail));
         };
         let (id, call) = (base64url::encode(token.signed_hash()), call.to_string());
         let skew = self.inner.skew;
@@ -111,7 +111,8 @@ impl<M> Guard<M> {
         if matches!(error, Error::Replayed) {
             let detail =
                 "the approval of this call was used before: expected one call for each approval";
-            return self.not_approved(principal, request, "guard.approval_used", detail);
+            let found = ("guard.approval_used", ErrorKind::Replayed);
+            return self.not_approved(principal, request, found, detail);
         }
         let answer = match error.kind() {
             ErrorKind::Unavailable => ErrorResponse::Unavailable,
@@ -125,18 +126,13 @@ impl<M> Guard<M> {
         &self,
         principal: &Principal,
         request: &Parts,
-        code: &'static str,
+        (code, kind): (&'static str, ErrorKind),
         detail: &'static str,
     ) -> Refused {
         let call = request.extensions.get::<ToolCall>();
         let wanted = call.map(|it| it.details(principal.resource()));
         let wanted: AuthorizationDetails = wanted.unwrap_or_default();
         let answer = self.insufficient_details(principal.token_scheme(), &wanted);
-        let kind = match code {
-            "guard.approval_used" => ErrorKind::Replayed,
-            "guard.approval_call" => ErrorKind::Mismatch,
-            _ => ErrorKind::Forbidden,
-        };
         Refused::new(code, kind, answer, detail)
     }
 }
