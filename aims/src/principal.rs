@@ -23,7 +23,7 @@ use crate::guard::{AgentCredential, Proof, ProofMethod};
 ///
 /// Only a guard can create a principal:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0423
 /// fn a_principal_is_not_made_by_hand(who: &aims::Principal) -> aims::Principal {
 ///     aims::Principal(who.0.clone()) // private
 /// }
@@ -154,13 +154,13 @@ impl Principal {
     /// }
     /// ```
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0599
     /// fn send_on(who: &aims::Principal) -> String {
     ///     format!("Bearer {}", who.inbound_token().unwrap().expose()) // no such method
     /// }
     /// ```
     ///
-    /// ```compile_fail
+    /// ```compile_fail,E0599
     /// fn send_on(who: &aims::Principal) -> String {
     ///     who.access_token().unwrap().text().to_owned() // no such method
     /// }

@@ -28,7 +28,7 @@ pub type ApproveFuture<'a> = Pin<Box<dyn Future<Output = Result<Token, Error>> +
 /// Only an authorization server approves: the result is its [`Token`], which no program can make.
 /// So a dialog of the program itself never counts, and neither does text of a model.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// use aims_oauth_client::{Error, Token};
 ///
 /// fn the_user_clicked_ok() -> Result<Token, Error> {

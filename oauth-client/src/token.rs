@@ -23,7 +23,7 @@ use crate::{DpopKey, Error};
 ///
 /// Its text can only be written into a request:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0616
 /// fn the_text_is_not_handed_on(token: &aims_oauth_client::Token) -> String {
 ///     token.text.expose().to_owned() // private
 /// }

@@ -34,19 +34,19 @@ use crate::token::TokenRequest;
 ///
 /// None of these compiles:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// # fn example(inbound: aims_oauth_wire::InboundToken) {
 /// let header = format!("Bearer {}", inbound.expose()); // no such method
 /// # }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// # fn example(inbound: aims_oauth_wire::InboundToken) {
 /// let header = format!("Bearer {inbound}"); // no `Display`
 /// # }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// # fn example(inbound: aims_oauth_wire::InboundToken) {
 /// let kept = inbound.clone(); // no `Clone`
 /// # }

@@ -45,13 +45,13 @@ const MAX_LEN: usize = 8 * 1024;
 ///
 /// Its text has no other way out:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// # fn example(token: aims_oauth_wire::transaction::CarriedTransaction) {
 /// let header = format!("Bearer {}", token.expose()); // no such method
 /// # }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0277
 /// # fn example(token: aims_oauth_wire::transaction::CarriedTransaction) {
 /// let header = format!("Bearer {token}"); // no `Display`
 /// # }

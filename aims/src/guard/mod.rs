@@ -109,7 +109,7 @@ use transactions::Transactions;
 /// [`admit`](Self::admit). [`Deferred`] is the mode of a guard that shares its replay store with
 /// other servers or asks another server for decisions. It has only `admit`:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0599
 /// # fn example(guard: aims::Guard<aims::guard::Deferred>, head: http::request::Parts) {
 /// guard.check(&head, aims::jose::time::UnixTime::now()); // no such method
 /// # }

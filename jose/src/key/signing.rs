@@ -21,7 +21,7 @@ const RSA_BITS: u16 = 2048;
 ///
 /// The two keys always belong together; neither can be replaced:
 ///
-/// ```compile_fail
+/// ```compile_fail,E0616
 /// # use aims_jose::key::{SigningKey, VerifyingKey};
 /// fn swap(key: &mut SigningKey, other: VerifyingKey) {
 ///     key.verifying = other; // private

@@ -45,9 +45,9 @@ pub struct TransactionToken {
 impl TransactionToken {
     /// Sets the field `Txn-Token` of a request, or of the metadata of a gRPC call.
     ///
-    /// ```compile_fail
-    /// fn as_access_token(token: &aims_oauth_client::TransactionToken) -> &str {
-    ///     token.text.expose() // private
+    /// ```compile_fail,E0277
+    /// fn as_access_token(token: &aims_oauth_client::TransactionToken) -> String {
+    ///     format!("Bearer {token}") // no `Display`
     /// }
     /// ```
     pub fn apply(&self, headers: &mut HeaderMap) {
