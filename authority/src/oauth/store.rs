@@ -51,7 +51,7 @@ pub(crate) fn insert<T: Serialize>(
 /// How often a change is tried again after another one came in between.
 pub(crate) const TRIES: usize = 64;
 
-/// What a change makes of an entry, and its result.
+/// The decision of a change about an entry, with its result.
 pub(crate) enum Next<T, R> {
     /// The entry stays as it is.
     Keep(R),
