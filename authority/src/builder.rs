@@ -573,14 +573,14 @@ impl Builder {
                 found: BaseUrl::shown(other.as_str()),
             });
         }
-        let certificates = match self.certificates {
-            Some(source) => Some(Certificates {
+        let certificates = self.certificates.map(|source| {
+            Ok::<_, Error>(Certificates {
                 source,
                 #[cfg(feature = "pki")]
                 authorities: Authorities::read(&self.client_authorities)?,
-            }),
-            None => None,
-        };
+            })
+        });
+        let certificates = certificates.transpose()?;
         let oauth = AuthorizationServer {
             registry: {
                 let registry = Registry::new(self.resources, self.clients)?;

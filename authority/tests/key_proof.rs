@@ -10,8 +10,9 @@
 
 mod common;
 
-use aims_authority::PresentedProof;
+use aims_authority::{Enrolment, PresentedProof};
 use aims_jose::Algorithm;
+use aims_jose::secret::SecretText;
 use aims_wimse_cred::{Wit, WitRules};
 use common::*;
 use serde_json::{Value, json};
@@ -91,6 +92,49 @@ fn a_key_that_is_not_held_gets_nothing() {
             .identity()
             .issue_wit(&PresentedProof::Token(&token("a")), &proof, now());
     assert_eq!(code(refused), "identity.proof");
+}
+
+/// ENR-02, L8 of an attack on the running programs: an unknown client costs no signature of the key
+/// that it requests a WIT for, which an attacker chooses to be the most expensive one.
+#[test]
+fn the_identity_is_known_before_a_signature_costs() {
+    let (bootstrap, stranger) = (es256(), es256());
+    let keyed = Enrolment::by_key(
+        "spiffe://example.org/agents/k".parse().unwrap(),
+        bootstrap.verifying_key().clone(),
+    );
+    let authority = builder().enrol(keyed).build(now()).unwrap();
+    let (own, own_key) = wit(&authority, "b", now());
+    let (foreign, foreign_key) = wit(&common::authority(), "b", now());
+    let nonce = nonce(&authority, now());
+    let requested = key(Algorithm::Es512);
+    // The signature is by another key, so verifying it is an error of its own.
+    let claims = key_claims(&nonce, &requested, now());
+    let forged = sign("aims-key-proof+jwt", &claims, &key(Algorithm::Es512));
+    let refused =
+        |shown: &PresentedProof<'_>| code(authority.identity().issue_wit(shown, &forged, now()));
+
+    let unknown = SecretText::new("x".repeat(43));
+    for (token, expected) in [
+        (token("a"), "identity.proof"),
+        (unknown, "identity.enrolment"),
+    ] {
+        assert_eq!(refused(&PresentedProof::Token(&token)), expected);
+    }
+    for (by, expected) in [
+        (&bootstrap, "identity.proof"),
+        (&stranger, "identity.enrolment"),
+    ] {
+        let proof = enrolment_proof(&nonce, &requested, by, now());
+        assert_eq!(refused(&PresentedProof::KeyProof(&proof)), expected);
+    }
+    for (wit, by, expected) in [
+        (&own, &own_key, "identity.proof"),
+        (&foreign, &foreign_key, "identity.presented_wit"),
+    ] {
+        let proof = &renewal_proof(&nonce, &requested, by, wit, now());
+        assert_eq!(refused(&PresentedProof::Wit { wit, proof }), expected);
+    }
 }
 
 /// T-047: the key of another workload, from a client that holds both.
