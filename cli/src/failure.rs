@@ -37,6 +37,12 @@ pub(crate) enum Failure {
     /// A token is longer than the maximum.
     #[error("{}: the token is longer than {limit} bytes", path.display())]
     TokenTooLong { path: PathBuf, limit: u64 },
+    /// Other users can read, change or replace a file with a bootstrap token.
+    #[error(
+        "{}: {reason}, so another user can be the agent: keep a bootstrap token in a file of mode 0600 of this user, in a folder that others cannot write",
+        path.display()
+    )]
+    Permissions { path: PathBuf, reason: String },
     #[error("{}: not UTF-8", path.display())]
     NotText { path: PathBuf },
     /// An argument is itself a secret. The message does not repeat it.
@@ -116,6 +122,7 @@ impl Failure {
             Self::Runtime(_) => "cli.runtime",
             Self::Config { .. } => "cli.config",
             Self::Parameters { .. } => "cli.parameters",
+            Self::Permissions { .. } => "cli.permissions",
             Self::Told => "cli.told",
         }
     }
@@ -130,6 +137,7 @@ impl Failure {
         "cli.not_text",
         "cli.nothing_covered",
         "cli.parameters",
+        "cli.permissions",
         "cli.runtime",
         "cli.secret_in_arguments",
         "cli.told",

@@ -20,15 +20,20 @@ pub(crate) struct Inputs {
 impl Inputs {
     /// Returns the text of a file of at most 64 KiB, without one newline at its end.
     pub(crate) fn text(&mut self, path: &Path) -> Result<Zeroizing<String>, Failure> {
-        let mut bytes = self.bytes(path)?;
-        match String::from_utf8(std::mem::take(&mut *bytes)) {
-            Ok(text) => Ok(Zeroizing::new(text)),
-            Err(error) => {
-                drop(Zeroizing::new(error.into_bytes()));
-                let path = path.to_owned();
-                Err(Failure::NotText { path })
-            }
+        text(path, self.bytes(path)?)
+    }
+
+    /// Returns the text of a file with a bootstrap token, which no other user can read, change or
+    /// replace. Like [`text`](Self::text) on systems other than Unix.
+    pub(crate) fn bootstrap_token(&mut self, path: &Path) -> Result<Zeroizing<String>, Failure> {
+        #[cfg(unix)]
+        if path != Path::new("-") {
+            let file = File::open(path).map_err(|error| Failure::file(path, error))?;
+            // The file that is checked is the one that is read.
+            crate::permissions::check(path, &file)?;
+            return text(path, without_newline(whole(path, file, MAX_LEN)?));
         }
+        self.text(path)
     }
 
     /// Returns the text of a file that holds a token. A longer one is refused like a token, because
@@ -42,11 +47,7 @@ impl Inputs {
 
     /// Returns the bytes of a file of at most 64 KiB, without one newline at its end.
     pub(crate) fn bytes(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let mut bytes = self.within(path, MAX_LEN)?;
-        if bytes.last() == Some(&b'\n') {
-            bytes.pop();
-        }
-        Ok(bytes)
+        Ok(without_newline(self.within(path, MAX_LEN)?))
     }
 
     /// Returns the unchanged bytes of a file.
@@ -55,19 +56,41 @@ impl Inputs {
         path: &Path,
         limit: u64,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let bytes = if path == Path::new("-") {
+        if path == Path::new("-") {
             if std::mem::replace(&mut self.standard_taken, true) {
                 return Err(Failure::Usage("the standard input can be read only once"));
             }
-            read(io::stdin().lock(), limit)
+            whole(path, io::stdin().lock(), limit)
         } else {
-            File::open(path).and_then(|file| read(file, limit))
-        };
-        let bytes = bytes.map_err(|error| Failure::file(path, error))?;
-        bytes.ok_or_else(|| Failure::TooLong {
-            path: path.to_owned(),
-            limit,
-        })
+            let file = File::open(path).map_err(|error| Failure::file(path, error))?;
+            whole(path, file, limit)
+        }
+    }
+}
+
+fn whole(path: &Path, from: impl Read, limit: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let bytes = read(from, limit).map_err(|error| Failure::file(path, error))?;
+    bytes.ok_or_else(|| Failure::TooLong {
+        path: path.to_owned(),
+        limit,
+    })
+}
+
+fn without_newline(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    if bytes.last() == Some(&b'\n') {
+        bytes.pop();
+    }
+    bytes
+}
+
+fn text(path: &Path, mut bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<String>, Failure> {
+    match String::from_utf8(std::mem::take(&mut *bytes)) {
+        Ok(text) => Ok(Zeroizing::new(text)),
+        Err(error) => {
+            drop(Zeroizing::new(error.into_bytes()));
+            let path = path.to_owned();
+            Err(Failure::NotText { path })
+        }
     }
 }
 

@@ -10,6 +10,8 @@ mod input;
 mod key;
 mod log;
 mod login;
+#[cfg(unix)]
+mod permissions;
 mod private;
 mod secret;
 mod serve;

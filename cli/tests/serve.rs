@@ -254,11 +254,11 @@ async fn tokens_come_from_files() {
     assert!(!folder.path(&made).exists());
 }
 
-/// T-168: a token file that other users can read or write, or that is a link, is accepted with a
-/// warning; a private one without.
+/// T-168: a token file that other users can read, write or replace is refused. One that is a link
+/// is accepted with a warning, and a private one without.
 #[cfg(unix)]
 #[test]
-fn files_that_others_have_are_warned_of() {
+fn tokens_that_others_have_are_refused() {
     use std::fs::{Permissions, set_permissions};
     use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -287,14 +287,28 @@ fn files_that_others_have_are_warned_of() {
         (0o640, "0640"),
         (0o620, "0620"),
     ] {
-        let start = format!("aims: warning: agent.token: mode {named}: ");
-        let option = by_option("agent.token");
-        for args in [["--agent", option.as_str()], ["--config", "authority.json"]] {
-            let told = told(mode, args);
-            assert!(told.starts_with(&start), "{told}");
-            assert_eq!(told.lines().count(), 1, "{told}");
+        let start = format!("cli.permissions: agent.token: mode {named}: ");
+        set_permissions(folder.path("agent.token"), Permissions::from_mode(mode)).unwrap();
+        for which in [
+            "--agent spiffe://example.org/agents/a=agent.token",
+            "--config authority.json",
+        ] {
+            let args = format!("authority serve --listen 127.0.0.1:0 {which}");
+            let (status, told) = ended(&folder, &args);
+            assert_eq!(status, Some(2), "{told}");
+            assert!(told.contains(&start), "{told}");
         }
     }
+    // Others can replace the file in this folder.
+    set_permissions(folder.path("agent.token"), Permissions::from_mode(0o600)).unwrap();
+    set_permissions(folder.path("."), Permissions::from_mode(0o777)).unwrap();
+    let args = format!("authority serve --listen 127.0.0.1:0 --agent {AGENT}=agent.token");
+    let (status, said) = ended(&folder, &args);
+    assert!(
+        status == Some(2) && said.contains("its folder has the mode 0777"),
+        "{said}"
+    );
+    set_permissions(folder.path("."), Permissions::from_mode(0o755)).unwrap();
     let told = told(0o600, ["--agent", &by_option("link\u{1b}")]);
     let start = r"aims: warning: link\u001b: a symbolic link: ";
     assert!(

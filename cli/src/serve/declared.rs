@@ -167,10 +167,10 @@ fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<(SecretText, bool),
     let Some(path) = file else {
         return Ok((Enrolment::random_token(random::SYSTEM)?, false));
     };
-    match inputs.text(path) {
+    match inputs.bootstrap_token(path) {
         Ok(text) => {
-            let danger = "others can read or write this bootstrap token, and then be the agent; it should be 0600";
-            warn_of_others(path, 0o077, danger);
+            #[cfg(unix)]
+            warn_of_link(path);
             Ok((SecretText::new(text.as_str()), false))
         }
         Err(Failure::File { error, .. }) if error.kind() == ErrorKind::NotFound => {
@@ -194,6 +194,13 @@ fn warn_of_others(path: &Path, ways: u32, danger: &str) {
     if mode & ways != 0 {
         log::warn(&format!("{name}: mode {mode:04o}: {danger}"));
     }
+    warn_of_link(path);
+}
+
+/// Warns if a name is that of a symbolic link.
+#[cfg(unix)]
+fn warn_of_link(path: &Path) {
+    let name = path.display();
     if fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
         log::warn(&format!(
             "{name}: a symbolic link: who can change it says which file is taken; name the file itself"
