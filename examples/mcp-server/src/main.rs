@@ -13,7 +13,7 @@
 //!
 //! `server.rs` has the guard and its routes, `scopes.rs` the scopes of single tools, `tools.rs` the
 //! tools, and `onward.rs` the call of the further service. `weather.rs` is that service, and
-//! `authority.rs` the environment.
+//! `authority.rs` the environment. The limit of connections is that of the example `tool`.
 
 #![expect(
     clippy::print_stdout,
@@ -21,6 +21,8 @@
 )]
 
 mod authority;
+#[path = "../../tool/src/limits.rs"]
+mod limits;
 mod onward;
 mod scopes;
 mod server;
@@ -29,6 +31,7 @@ mod weather;
 
 use std::io::Read as _;
 
+use limits::Limited;
 use onward::Onward;
 use tokio::net::TcpListener;
 
@@ -48,14 +51,14 @@ async fn main() -> Result<(), Failure> {
             let (routes, watch) = weather::routes(&weather, &authority.url).await?;
             tokio::spawn(async move {
                 let _watch = watch;
-                axum::serve(weather_listener, routes).await
+                axum::serve(Limited::new(weather_listener, 256), routes).await
             });
             let onward = Onward::new(&authority, &url, &weather).await?;
             (authority.url, Some(onward))
         }
     };
     let (routes, _watch) = server::routes(&url, &issuer, onward).await?;
-    tokio::spawn(async move { axum::serve(listener, routes).await });
+    tokio::spawn(async move { axum::serve(Limited::new(listener, 256), routes).await });
     println!("ready {url}");
     let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     ended.await??;

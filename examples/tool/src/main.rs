@@ -14,6 +14,7 @@
     reason = "it is a program that says what it does"
 )]
 
+mod limits;
 mod story;
 
 use std::process::ExitCode;
@@ -25,6 +26,7 @@ use aims::jose::Chain;
 use aims::{Guard, Principal, Requirements};
 use axum::Router;
 use axum::routing::{get, post};
+use limits::Limited;
 use story::Story;
 use tokio::net::TcpListener;
 
@@ -96,9 +98,9 @@ async fn run() -> Result<(), Failure> {
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("tool       {tool}, trusts {authority}");
-    // `axum::serve` waits without limit for slow clients. Put a tool that others can reach behind a
-    // proxy with limits, as the README says.
-    axum::serve(listener, router)
+    // `axum::serve` has no limits of its own. With this listener, idle and slow connections keep no
+    // client waiting. It has no time-outs: the README says what that means.
+    axum::serve(Limited::new(listener, 256), router)
         .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
         .await?;
     Ok(())
