@@ -114,7 +114,7 @@ mod tests {
         remove_dir_all(&folder).unwrap();
     }
 
-    /// What one of this user's processes makes is its own.
+    /// A new file belongs to the user that the check takes this process for.
     #[test]
     #[cfg(target_os = "linux")]
     fn the_user_is_the_owner_of_new_files() {
