@@ -72,12 +72,12 @@ impl TransactionService {
     /// Creates the client of this service.
     #[must_use]
     pub fn new(
-        server: ServerMetadata,
+        server: impl Into<Arc<ServerMetadata>>,
         client: impl Authenticate + 'static,
         http: impl Fetch + 'static,
     ) -> Self {
         Self(Arc::new(Service {
-            server: Arc::new(server),
+            server: server.into(),
             client: Arc::new(client),
             http: Arc::new(http),
             clock: Arc::new(SystemClock::new()),
