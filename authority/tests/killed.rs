@@ -1,5 +1,5 @@
-//! A process that is killed in the middle of a write leaves no code that can be used twice, and no
-//! refresh token that was replaced.
+//! A process that is killed in the middle of a write leaves no code that can be used twice, no
+//! refresh token that was replaced, and no withdrawn agent that is served.
 #![cfg(all(feature = "sqlite", unix))]
 #![allow(
     clippy::expect_used,
@@ -15,15 +15,16 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use aims_authority::{Change, Entry, Kind, SqliteState, State};
+use aims_authority::{Change, Entry, IdentityServer, Kind, SqliteState, State};
 use aims_jose::time::at;
 use folder::Folder;
 
 const ROUNDS: usize = 12;
 const FILE: &str = "AIMS_KILLED_FILE";
 
-/// Uses codes and rotates a refresh token without end, and prints a line after each answer, as a
-/// client would get it. It does its work only in the process that the test below starts.
+/// Uses codes, rotates a refresh token and withdraws agents without end, and prints a line after
+/// each answer, as a client would get it. It does its work only in the process that the test below
+/// starts.
 #[test]
 fn child() {
     let Some(file) = std::env::var_os(FILE) else {
@@ -51,6 +52,11 @@ fn child() {
         let change = Change::Replace(grant.version, &next);
         assert!(state.swap(Kind::Grant, "grant", change, at(1)).unwrap());
         writeln!(out, "rotated {}", current + 1).unwrap();
+
+        let agent = format!("spiffe://example.org/{}/{number}", std::process::id());
+        let id = agent.parse().unwrap();
+        assert!(IdentityServer::withdraw_in(&state, &id, at(1)).unwrap());
+        writeln!(out, "withdrawn {agent}").unwrap();
         out.flush().unwrap();
     }
 }
@@ -77,16 +83,18 @@ fn a_killed_process_leaves_nothing_to_use_twice() {
     for round in 0..ROUNDS {
         let mut process = start(&file);
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let mut codes = Vec::new();
+        let (mut codes, mut withdrawn) = (Vec::new(), Vec::new());
         let mut read = |line: String| {
             if let Some((_, code)) = line.split_once("used ") {
                 codes.push(code.to_owned());
+            } else if let Some((_, agent)) = line.split_once("withdrawn ") {
+                withdrawn.push(agent.to_owned());
             } else if let Some((_, number)) = line.split_once("rotated ") {
                 rotated = number.parse::<u64>().unwrap();
             }
         };
         // Kill it at another place of its work in each round.
-        for line in lines.by_ref().take(8 + round * 3) {
+        for line in lines.by_ref().take(12 + round * 4) {
             read(line.unwrap());
         }
         // SIGKILL: the process has no chance to finish anything.
@@ -94,12 +102,16 @@ fn a_killed_process_leaves_nothing_to_use_twice() {
         process.wait().unwrap();
         // The answers that the client had got before the process died.
         lines.map_while(Result::ok).for_each(&mut read);
-        assert!(codes.len() >= 3);
+        assert!(codes.len() >= 3 && withdrawn.len() >= 2);
 
         let state = SqliteState::open(&file).unwrap();
         for code in &codes {
             let stored = state.load(Kind::Code, code, at(1)).unwrap().unwrap();
             assert_eq!(stored.entry.value, b"used", "{code}");
+        }
+        for agent in &withdrawn {
+            let stored = state.load(Kind::Withdrawn, agent, at(1)).unwrap();
+            assert!(stored.is_some(), "{agent}");
         }
         let grant = state.load(Kind::Grant, "grant", at(1)).unwrap().unwrap();
         let current: u64 = std::str::from_utf8(&grant.entry.value)
