@@ -18,12 +18,12 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::ScopeTable;
 use aims_txn_token::{TxnToken, TxnTokenRules};
 use common::browser::{USER, code, parameters, public, redeem, refresh, with, with_users};
-use common::endpoint::{JWT_BEARER, ask, assertion_claims, refused, verified};
+use common::endpoint::{
+    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, refused, verified,
+};
 use common::{BASE, FILES, NOW, TOOLS, at, es256, key_set, now, sign};
 use serde_json::{Map, Value, json};
 
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const OTHER: &str = "https://other.example";
 
 type Answer = Result<Value, (u16, String)>;
@@ -346,7 +346,6 @@ fn details_of_one_resource_do_not_go_on() {
     assert_eq!(actions(&granted), ["a", "b"]);
 }
 
-const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 const TXN: [(&str, &str); 4] = [
     ("requested_token_type", TXN_TOKEN),
     ("resource", ""),

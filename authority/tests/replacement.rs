@@ -25,16 +25,16 @@ use aims_oauth_wire::delegate::ScopeTable;
 use aims_oauth_wire::dpop::Binding;
 use aims_txn_token::{TxnToken, TxnTokenRules};
 use common::browser::{USER, code, public, redeem, refresh, with, with_users};
-use common::endpoint::{FORM, JWT_BEARER, ask, assertion_claims, form, judged, refused, verified};
+use common::endpoint::{
+    ACCESS_TOKEN, EXCHANGE, FORM, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, form, judged,
+    refused, verified,
+};
 use common::{
     AGENT, BASE, NOW, TOOLS, at, body, claims, confirmation, es256, key_set, now, request, send,
     sign,
 };
 use serde_json::{Map, Value, json};
 
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 const DOMAIN: &str = "example.org";
 const BANK: &str = "https://bank.example";
 

@@ -23,13 +23,11 @@ use aims_jose::key::SigningKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::ScopeTable;
 use common::browser::{code, parameters, public, redeem, refresh};
-use common::endpoint::{FORM, JWT_BEARER, ask, assertion_claims, form, refused};
+use common::endpoint::{
+    ACCESS_TOKEN, EXCHANGE, FORM, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, form, refused,
+};
 use common::{FILES, NOW, TOOLS, at, body, builder, es256, key_set, now, request, send, sign};
 use serde_json::{Map, Value, json};
-
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 
 type Answer = Result<Value, (u16, String)>;
 

@@ -21,13 +21,12 @@ use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::IssuerStore;
 use aims_oauth_wire::delegate::ScopeTable;
-use common::endpoint::{JWT_BEARER, ask, assertion_claims, refused, verified};
+use common::endpoint::{
+    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, refused, verified,
+};
 use common::{BASE, FILES, NOW, TOOLS, at, builder, claims, es256, key_set, now, sign};
 use serde_json::{Map, Value, json};
 
-const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 const PARTNER: &str = "https://as.partner.example";
 const OTHER: &str = "https://other.example";
 

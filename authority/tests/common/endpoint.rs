@@ -13,6 +13,9 @@ use super::{BASE, TOOLS, body, builder, field, key_set, now, request, send, sign
 
 pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+pub(crate) const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub(crate) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+pub(crate) const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 pub(crate) const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
 
 /// Sends a token request. `Ok` has the body of the response, `Err` status and `error`.
