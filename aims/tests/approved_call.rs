@@ -199,6 +199,27 @@ fn a_missing_approval_is_named() {
     assert_eq!(scene.check(&approved(), &request).1, 401);
 }
 
+/// A route may require scopes beside the approval. They permit no other call.
+#[test]
+fn an_approval_may_need_scopes() {
+    let scene = Scene::new();
+    let route = approved().scopes("tools:call".parse().unwrap());
+    let mut claims = World::claims(&scene.agent);
+    claims["authorization_details"] = json!([entry()]);
+    let scoped = scene.world.token(&claims);
+    claims.as_object_mut().unwrap().remove("scope");
+    let unscoped = scene.world.token(&claims);
+    let other = || ToolCall::new("list", None).unwrap();
+    for (token, call, expected) in [
+        (&unscoped, call(), ("guard.scope", 403)),
+        (&scoped, other(), OTHER),
+        (&scoped, call(), ("ok", 200)),
+    ] {
+        let request = scene.request(token, Some(call));
+        assert_eq!(scene.check(&route, &request), expected);
+    }
+}
+
 /// A route whose application names no call refuses a token for one call, whatever it requires.
 #[test]
 fn a_call_that_is_not_named_is_refused() {
@@ -208,6 +229,12 @@ fn a_call_that_is_not_named_is_refused() {
         let request = scene.request(&token, None);
         assert_eq!(scene.check(&route, &request), ("guard.call", 403));
     }
+    // Nor is a person asked for an approval that would not help.
+    let guard = scene.guard.requiring(approved()).unwrap();
+    let request = scene.request(&scene.token(&Value::Null), None);
+    let found = told(guard.check(&request, at(NOW)));
+    assert_eq!((found.0, found.1), ("guard.call", 403));
+    assert!(!found.2.contains("authorization_details"), "{}", found.2);
     // An attribute names it as well, but not against the content.
     let mut request = scene.request(&token, None);
     let digest = call().digest().to_string();

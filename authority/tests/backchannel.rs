@@ -21,11 +21,12 @@ use aims_authority::{
 };
 use aims_jose::alg::Algorithm;
 use aims_jose::digest::sha256_base64url;
-use aims_jose::key::SigningKey;
+use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::call::ToolCall;
 use aims_oauth_wire::delegate::ScopeTable;
+use aims_oauth_wire::dpop::Binding;
 use common::browser::{Page, public, read, redeem, with_users};
 use common::endpoint::{FORM, JWT_BEARER, form, judged, refused, verified};
 use common::{BASE, FILES, NOW, TOOLS, at, builder, field, key_set, now, request, send, sign};
@@ -969,6 +970,66 @@ fn scopes_are_approved_as_well() {
     assert_eq!(answer["scope"], "read");
     assert_eq!(answer["expires_in"], 300);
     assert_eq!(answer.get("authorization_details"), None);
+}
+
+/// The page shows the scopes beside the one call, and the token has both.
+#[test]
+fn an_approval_may_have_scopes() {
+    let key = key();
+    let authority = with_payer(payer(&key)).build(now()).unwrap();
+    let details = details();
+    let asked = with(&good(&details), "scope", "call openid list");
+    let id = id(&ask(&authority, &key, &asked, now()).unwrap());
+    let page = inbox(&authority, "alice", now());
+    for shown in [
+        "<dt>It may use</dt><dd>call, list</dd>",
+        "<strong>transfer</strong>",
+    ] {
+        assert!(page.html.contains(shown), "{shown} in {}", page.html);
+    }
+    decide(&authority, "allow", now());
+    let answer = poll(&authority, &key, &id, now()).unwrap();
+    let claims = verified(&authority, answer["access_token"].as_str().unwrap(), now());
+    let granted: Value = serde_json::from_str(&details).unwrap();
+    assert_eq!(claims["scope"], "call list");
+    assert_eq!(claims["authorization_details"], granted);
+    // A scope that the client may not have is refused before the person sees it.
+    let asked = with(&good(&details), "scope", "openid read");
+    let found = ask(&authority, &key, &asked, now());
+    assert_eq!(found, refused(400, "invalid_scope"));
+}
+
+/// RFC 9449 §5.2: a poll without the required proof spends no approval, and one with it gives a
+/// token that is bound to its key.
+#[test]
+fn an_approval_may_be_bound_to_a_key() {
+    let (key, holder) = (key(), key());
+    let client = payer(&key).require_dpop();
+    let authority = with_payer(client).build(now()).unwrap();
+    let details = details();
+    let id = id(&ask(&authority, &key, &good(&details), now()).unwrap());
+    decide(&authority, "allow", now());
+    let missing = refused(400, "invalid_request");
+    assert_eq!(poll(&authority, &key, &id, now()), missing);
+    let place = format!("{BASE}/token");
+    let (jwk, algorithm) = (holder.public_jwk(), holder.algorithm());
+    let random = aims_jose::random::SYSTEM;
+    let proof = Binding::to("POST", &place).prepare_with(None, jwk, algorithm, random, now());
+    let proof = proof.unwrap().sign(&holder).unwrap();
+    let assertion = assertion("payer", &key, now());
+    let all = form(&[
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", &assertion),
+        ("grant_type", CIBA),
+        ("auth_req_id", &id),
+    ]);
+    let fields = [FORM, ("dpop", proof.expose())];
+    let answer = send(&authority, &request("POST", "/token", &fields, &all), now());
+    let answer = judged(&answer).unwrap();
+    assert_eq!(answer["token_type"], "DPoP");
+    let claims = verified(&authority, answer["access_token"].as_str().unwrap(), now());
+    let jkt = holder.public_jwk().thumbprint().to_string();
+    assert_eq!(claims["cnf"], json!({"jkt": jkt}));
 }
 
 /// The authorization code gives a token for one call without a refresh token, and its page shows

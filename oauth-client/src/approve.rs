@@ -16,7 +16,9 @@ use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{Resource, ScopeSet};
 
 use crate::step::drive;
-use crate::{BackchannelRequest, Error, Pings, Progress, Target, Token, TokenFlow, TokenRules};
+use crate::{
+    BackchannelRequest, DpopKey, Error, Pings, Progress, Target, Token, TokenFlow, TokenRules,
+};
 
 type Tell = dyn Fn(&Progress<'_>) + Send + Sync;
 
@@ -74,6 +76,8 @@ pub struct ByBackchannel {
     http: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
     login_hint: SecretText,
+    scopes: ScopeSet,
+    dpop: Option<DpopKey>,
     acr_values: Option<SecretText>,
     expiry: Option<Duration>,
     signer: Option<AnySigner>,
@@ -99,6 +103,8 @@ impl ByBackchannel {
             http: Arc::new(http),
             clock: Arc::new(SystemClock::new()),
             login_hint: login_hint.into(),
+            scopes: ScopeSet::new(),
+            dpop: None,
             acr_values: None,
             expiry: None,
             signer: None,
@@ -106,6 +112,44 @@ impl ByBackchannel {
             rules: TokenRules::new(),
             tell: None,
         }
+    }
+
+    /// Asks for these scopes beside `openid`, which every request has. Defaults to none.
+    ///
+    /// Name those that the tool requires beside the approval, or needs to open a transaction. The
+    /// server shows them to the person. A guard holds the token to its one call, whatever its
+    /// scopes.
+    ///
+    /// ```
+    /// # fn example(
+    /// #     approval: aims_oauth_client::ByBackchannel,
+    /// # ) -> Result<aims_oauth_client::ByBackchannel, aims_oauth_wire::Error> {
+    /// let approval = approval.scopes("payments".parse()?);
+    /// # Ok(approval)
+    /// # }
+    /// ```
+    pub fn scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Binds the token to this key by DPoP (RFC 9449 §5).
+    ///
+    /// Each token request has a proof, and a token that is not bound is refused, unless the
+    /// [rules](Self::with_rules) accept it. The request to the person has no proof.
+    ///
+    /// ```
+    /// use aims_jose::provider;
+    /// use aims_oauth_client::{ByBackchannel, DpopKey};
+    ///
+    /// fn bound(approval: ByBackchannel) -> Result<ByBackchannel, Box<dyn std::error::Error>> {
+    ///     let provider = provider::compiled().ok_or("no provider")?;
+    ///     Ok(approval.with_dpop(DpopKey::generate(provider)?))
+    /// }
+    /// ```
+    pub fn with_dpop(mut self, key: DpopKey) -> Self {
+        self.dpop = Some(key);
+        self
     }
 
     /// Requires a sign-in of one of these classes for the decision, separated by spaces.
@@ -161,7 +205,12 @@ impl ByBackchannel {
     async fn ask(&self, call: &ToolCall, resource: &Resource) -> Result<Token, Error> {
         let (http, clock) = (&*self.http, &*self.clock);
         let details = call.details(resource.as_str()).to_json();
-        let scopes: ScopeSet = "openid".parse()?;
+        if let Some(key) = &self.dpop {
+            // Found before the person is asked.
+            key.expect_known_to(&self.server)?;
+        }
+        let mut scopes = self.scopes.clone();
+        scopes.insert("openid".parse()?)?;
         let target = Target::new(resource.clone(), scopes).with_details(&details)?;
         let code = call.digest().short_code();
         let mut request = BackchannelRequest::new(target, self.login_hint.clone());
@@ -192,7 +241,13 @@ impl ByBackchannel {
             let _lost = tokio::time::timeout(left, waiting.pinged()).await;
         }
         let grant = Arc::new(waiting);
-        let first = TokenFlow::begin(grant, client, Arc::clone(&server), self.rules, clock.now())?;
+        let (rules, now) = (self.rules, clock.now());
+        let first = match self.dpop.clone() {
+            Some(key) => {
+                TokenFlow::begin_bound(grant, client, Arc::clone(&server), rules, key, now)?
+            }
+            None => TokenFlow::begin(grant, client, Arc::clone(&server), rules, now)?,
+        };
         let token = drive(first, http, clock).await?;
         self.tell(&Progress::Connected(server.issuer()));
         Ok(token)

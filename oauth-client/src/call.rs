@@ -113,12 +113,7 @@ impl ServerCall {
         let Some(key) = self.dpop.clone() else {
             return self.send(request, now);
         };
-        let known = self.server.dpop_signing_algorithms();
-        if known.is_some_and(|known| !known.contains(key.algorithm())) {
-            return Err(Error::DpopAlgorithm {
-                found: key.algorithm().name(),
-            });
-        }
+        key.expect_known_to(&self.server)?;
         let target = TokenRequest::form().into_http(self.target()?)?;
         let input = key.proof(Role::Issuer, "POST", target.uri(), None, now)?;
         if let Some(signer) = key.signer().local() {

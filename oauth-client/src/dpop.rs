@@ -13,6 +13,7 @@ use aims_jose::provider::Provider;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::dpop::{Binding, Nonce};
+use aims_oauth_wire::metadata::ServerMetadata;
 use http::{HeaderMap, Uri};
 
 use crate::Error;
@@ -91,6 +92,17 @@ impl DpopKey {
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.0.signer.algorithm()
+    }
+
+    /// Checks that the server supports the algorithm, if it says which ones (RFC 9449 §5.1).
+    pub(crate) fn expect_known_to(&self, server: &ServerMetadata) -> Result<(), Error> {
+        let known = server.dpop_signing_algorithms();
+        if known.is_some_and(|known| !known.contains(self.algorithm())) {
+            return Err(Error::DpopAlgorithm {
+                found: self.algorithm().name(),
+            });
+        }
+        Ok(())
     }
 
     pub(crate) fn signer(&self) -> &AnySigner {

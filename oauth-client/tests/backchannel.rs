@@ -19,8 +19,8 @@ use aims_jose::key::{AnySigner, SigningKey};
 use aims_jose::provider::AWS_LC;
 use aims_jose::random;
 use aims_oauth_client::{
-    Approve, Backchannel, BackchannelRequest, ByBackchannel, Pings, Progress, Target, TokenFlow,
-    TokenRules, drive,
+    Approve, Backchannel, BackchannelRequest, ByBackchannel, DpopKey, Pings, Progress, Target,
+    TokenFlow, TokenRules, drive,
 };
 use aims_oauth_wire::call::ToolCall;
 use common::{NOW, Paused, Script, at, client, code, json_answer, server_with};
@@ -332,5 +332,90 @@ async fn a_ping_ends_the_wait_and_a_lost_one_does_not_hang() {
         }
         waiting.await.unwrap().unwrap();
         assert_eq!(*polls.lock().unwrap(), expected);
+    }
+}
+
+/// Scopes are asked for beside `openid`, which is there once. Too many end before a person is
+/// asked.
+#[tokio::test(start_paused = true)]
+async fn an_approval_may_have_scopes() {
+    let call = ToolCall::new("pay", None).unwrap();
+    let resource = TOOL.parse().unwrap();
+    let many: Vec<String> = (0..256).map(|it| format!("s{it}")).collect();
+    for (scopes, expected) in [
+        ("pay list", Ok("list openid pay")),
+        ("openid pay", Ok("openid pay")),
+        (&many.join(" "), Err("oauth.scope")),
+    ] {
+        let start = Instant::now();
+        let (script, _) = script(0, start);
+        let approval = ByBackchannel::new(client(), server(), script.clone(), "alice")
+            .with_clock(Paused(start))
+            .scopes(scopes.parse().unwrap());
+        let found = approval.approve(&call, &resource).await;
+        let forms = script.forms();
+        let asked = forms.first().and_then(|form| form.get("scope"));
+        match expected {
+            Ok(expected) => {
+                found.unwrap();
+                assert_eq!(asked, Some(expected));
+            }
+            Err(expected) => {
+                assert_eq!(code(found), expected);
+                assert_eq!(asked, None);
+            }
+        }
+    }
+}
+
+/// RFC 9449 §5: each poll has a proof of the key, and the token is bound to it. The request to the
+/// person has none.
+#[tokio::test(start_paused = true)]
+async fn an_approval_may_be_bound_to_a_key() {
+    let call = ToolCall::new("pay", None).unwrap();
+    let resource = TOOL.parse().unwrap();
+    for (has_key, token_type, algorithms, expected) in [
+        (true, "DPoP", "ES256", "ok"),
+        // This server requires proofs of its client.
+        (false, "DPoP", "ES256", "oauth.refused"),
+        (true, "Bearer", "ES256", "grant.unbound"),
+        // The person is not asked for what cannot be bound.
+        (true, "DPoP", "ES384", "grant.dpop_algorithm"),
+    ] {
+        let start = Instant::now();
+        let polls: Arc<Mutex<usize>> = Arc::default();
+        let script = Script::new(move |request, _| {
+            let has_proof = request.headers().contains_key("dpop");
+            if request.uri().path() != "/token" {
+                assert!(!has_proof, "{request:?}");
+                return json_answer(200, &json!({"auth_req_id": "d", "expires_in": 100}));
+            }
+            if !has_proof {
+                return json_answer(400, &json!({"error": "invalid_request"}));
+            }
+            let mut polls = polls.lock().unwrap();
+            *polls += 1;
+            if *polls == 1 {
+                return json_answer(400, &json!({"error": "authorization_pending"}));
+            }
+            let body = json!({"access_token": "t", "token_type": token_type, "expires_in": 120});
+            json_answer(200, &body)
+        });
+        let server = server_with(&json!({
+            "backchannel_authentication_endpoint": "https://as.example/ciba",
+            "dpop_signing_alg_values_supported": [algorithms],
+        }));
+        let mut approval =
+            ByBackchannel::new(client(), server, script.clone(), "alice").with_clock(Paused(start));
+        if has_key {
+            approval = approval.with_dpop(DpopKey::generate(AWS_LC).unwrap());
+        }
+        let found = approval.approve(&call, &resource).await;
+        match found {
+            Ok(token) => assert!(token.is_bound() && expected == "ok", "{expected}"),
+            Err(error) => assert_eq!(error.code(), expected),
+        }
+        let is_asked = !script.forms().is_empty();
+        assert_eq!(is_asked, expected != "grant.dpop_algorithm", "{expected}");
     }
 }

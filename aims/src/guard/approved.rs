@@ -35,6 +35,13 @@ impl<M> Guard<M> {
         attributes: &Attributes,
     ) -> Result<Option<UnusedApproval>, Refused> {
         let is_required = self.route.requirements.asks_for_approval();
+        let call = attributes.get(Attributes::CALL_DIGEST);
+        if is_required && call.is_none() {
+            // No approval helps here, so no person is asked for one.
+            return Err(no_call(
+                "the route requires the approval of a person for its call, and the application names no call: expected a `ToolCall` in the extensions of the request, from a layer outside the guard's, or the attribute `call_digest`",
+            ));
+        }
         let token = principal.access_token();
         let granted = token.map(AccessToken::authorization_details);
         let granted = granted.and_then(Result::ok).unwrap_or_default();
@@ -48,11 +55,8 @@ impl<M> Guard<M> {
             let found = ("guard.approval", ErrorKind::Forbidden);
             return Err(self.not_approved(principal, request, found, detail));
         };
-        let Some(call) = attributes.get(Attributes::CALL_DIGEST) else {
-            return Err(Refused::new(
-                "guard.call",
-                ErrorKind::Configuration,
-                ErrorResponse::Forbidden,
+        let Some(call) = call else {
+            return Err(no_call(
                 "the access token is for one call, and the application names no call: expected a `ToolCall` in the extensions of the request, or the attribute `call_digest`",
             ));
         };
@@ -135,4 +139,14 @@ impl<M> Guard<M> {
         let answer = self.insufficient_details(principal.token_scheme(), &wanted);
         Refused::new(code, kind, answer, detail)
     }
+}
+
+/// Returns the refusal of an application that names no call.
+fn no_call(detail: &'static str) -> Refused {
+    Refused::new(
+        "guard.call",
+        ErrorKind::Configuration,
+        ErrorResponse::Forbidden,
+        detail,
+    )
 }

@@ -186,7 +186,8 @@ impl Requirements {
     /// guard's, and inserts it as a [`ToolCall`](aims_oauth_wire::call::ToolCall) into the
     /// extensions of the request. A caller without an approval gets 403 and
     /// `insufficient_authorization_details`, with the details to ask for in the member
-    /// `authorization_details`.
+    /// `authorization_details`. If the application names no call, every caller gets 403 and
+    /// `guard.call`.
     ///
     /// A token for one call permits nothing else, on every route: one that does not require an
     /// approval compares it as well.

@@ -111,6 +111,8 @@ impl World {
         let (shown, codes) = unbounded_channel();
         let approval = ByBackchannel::new(client, Arc::clone(&server), fetcher.clone(), PERSON)
             .pinged_at(pings.clone())
+            // The tool requires this scope beside the approval.
+            .scopes(SCOPE.parse()?)
             .on_progress(move |progress| {
                 if let Progress::WaitingForApproval { code, .. } = progress {
                     // The program shows it. There is no reader if the steps have ended.
@@ -183,7 +185,7 @@ async fn start_tool(
     let guard = Guard::builder(tool)
         .issuer(authority)?
         .bundle("spiffe://example.org".parse()?, &bundle)
-        .require(Requirements::new().approved_call())
+        .require(Requirements::new().scopes(SCOPE.parse()?).approved_call())
         .http_signatures(HttpSignatures::new())
         .record(reasons)
         .fetch(Arc::new(fetcher.clone()))
