@@ -490,6 +490,7 @@ mod tests {
             "SCOPE",
             "SCOPES",
             "SECONDS",
+            "SUBJECT",
             "TEXT",
             "TRUST_DOMAIN",
             "URI",
