@@ -124,7 +124,8 @@ fn the_signature_covers_authorization() {
     add_token(&mut uncovered, "Bearer", &token);
     assert_eq!(scene.code(&uncovered), "sig.component_required");
     // Signed over another token.
-    let mut other = signed(&scene.agent, &scene.bound());
+    let bound_to = json!({"jwk": jwk(&key(Algorithm::Es256))});
+    let mut other = signed(&scene.agent, &scene.token(&bound_to));
     other.headers.remove("authorization");
     add_token(&mut other, "Bearer", &token);
     assert_eq!(scene.code(&other), "sig.signature");
