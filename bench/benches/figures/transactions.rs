@@ -13,7 +13,9 @@ use aims::jose::time::{UnixTime, at};
 use aims::jose::{Algorithm, random};
 use aims::oauth_wire::delegate::{Kind, Rights, ScopeTable, delegate};
 use aims::txn_token::{TxnToken, TxnTokenCache, TxnTokenRequest, TxnTokenRules};
-use aims_authority::{Authority, Client, Exchange, Resource, Transaction, TransactionPolicy};
+use aims_authority::{
+    Authority, Client, Exchange, Limits, Rate, Resource, Transaction, TransactionPolicy,
+};
 use aims_bench::loopback::{BODY, send, serve};
 use aims_bench::raw::{RawKey, RawSigner, Signed};
 use aims_bench::sampler::{Case, Samples};
@@ -80,8 +82,17 @@ struct Service {
 impl Service {
     fn new(now: UnixTime) -> Result<Self, Box<dyn Error>> {
         let (agent, gateway) = (key("agent")?, key("gateway")?);
+        // One client and one source make all requests.
+        let rate = Rate {
+            burst: 1_000_000,
+            per_minute: 1_000_000,
+        };
+        let mut limits = Limits::default();
+        limits.requests = rate;
+        limits.agent = rate;
         let authority = Authority::builder(AS, AWS_LC)
             .trust_domain(DOMAIN)
+            .limits(limits)
             .resource(Resource::new(TOOL).with_scopes(["call"]))
             .transactions(Arc::new(Any))
             .client(Client::with_keys("agent", set(&agent)?).allow(TOOL, ["call"]))
