@@ -42,6 +42,11 @@ pub type ApproveFuture<'a> = Pin<Box<dyn Future<Output = Result<Token, Error>> +
 pub trait Approve: fmt::Debug + Send + Sync {
     /// Asks, and waits for the decision. The token is for this call at this resource, and is used
     /// once. Dropping the future ends the wait.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.refused` if the person denies or does not decide in time, and the errors of the
+    /// request.
     fn approve<'a>(&'a self, call: &'a ToolCall, resource: &'a Resource) -> ApproveFuture<'a>;
 }
 

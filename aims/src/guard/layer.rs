@@ -70,7 +70,7 @@ impl<M> Guard<M> {
     /// The body of a request and that of its response end with [`StreamEnded`] when a credential of
     /// the request is revoked. On a route that requires scopes or other rights, they also end when
     /// the first credential expires, after the clock skew. The issuer of an opaque token is asked
-    /// again when its answer has come of age
+    /// again when its answer is as old as the ceiling
     /// ([`OpaqueTokens::ceiling`](super::OpaqueTokens::ceiling)); nothing is passed on meanwhile.
     /// The streams end if it does not answer, or if the route does not accept the token any longer.
     ///

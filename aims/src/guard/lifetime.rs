@@ -131,7 +131,7 @@ impl AdmittedRequest {
         held.any(|it| inner.revoked.is_revoked(it, now))
     }
 
-    /// Asks the issuer of the access token again, after its answer has come of age.
+    /// Asks the issuer of the access token again, when its answer is as old as the ceiling.
     ///
     /// The new answer must describe the same token, which the requirements of the route still
     /// accept.

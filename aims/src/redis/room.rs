@@ -1,8 +1,8 @@
 //! Room in the stream of revocations.
 //!
 //! After a loss, every server adds the revocations that it knows. So the stream can have many times
-//! as many entries as there are revocations. What others say as well goes first; only if there are
-//! too many different revocations, the oldest become one.
+//! as many entries as there are revocations. Entries that repeat another one are
+//! removed first. If there are still too many, the oldest become one.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Place;

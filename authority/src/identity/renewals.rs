@@ -11,7 +11,7 @@ use super::{IdentityServer, add};
 use crate::oauth::store::{self, Next};
 use crate::{Error, Kind};
 
-/// The renewals of one identifier, the last ones first to last.
+/// The latest renewals of one identifier, oldest first.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct Renewals {
     renewals: Vec<Renewal>,

@@ -85,15 +85,15 @@ pub trait FindApprover: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// Any failure to tell. The client gets `server_error`.
+    /// If the user cannot be looked up. The client gets `server_error`.
     fn find(
         &self,
         login_hint: &str,
         now: UnixTime,
     ) -> Result<Option<Approver>, Box<dyn core::error::Error + Send + Sync>>;
 
-    /// Is told that a request waits for this user, so that an application can send a notification.
-    /// It must not block. Does nothing by default.
+    /// Notifies the application that a request waits for this user. Must not block. Does nothing by
+    /// default.
     fn asked(&self, subject: &str) {
         let _told = subject;
     }
