@@ -256,7 +256,7 @@ fn another_protocol_is_refused() {
     // Clients of Java send this with ordinary requests, and servers ignore it.
     let java = asking(scene.head(), "h2c");
     assert_eq!(scene.code(&java), ("ok", 200));
-    // Nothing is told to a sender that is not known.
+    // The guard tells an unauthenticated sender nothing.
     let unknown = asking(bare(), "websocket");
     assert_eq!(scene.code(&unknown), ("token.missing", 401));
 }

@@ -1,5 +1,6 @@
-//! Access tokens that are bound to the key of a workload identity token (`cnf.jwk`, RFC 7800 §3.2):
-//! the HTTP signature or the workload proof token that proves the key also covers the token.
+//! Access tokens that are bound to the key of a workload identity token (`cnf.jwk`, RFC 7800
+//! §3.2): the HTTP signature or the workload proof token that proves the key also covers the
+//! token.
 
 #![cfg(feature = "tool")]
 #![expect(

@@ -194,8 +194,7 @@ impl ByBackchannel {
         self
     }
 
-    /// Sets a function that is told what happens. Show the code of
-    /// [`Progress::WaitingForApproval`].
+    /// Sets a function that receives each event. Show the code of [`Progress::WaitingForApproval`].
     pub fn on_progress(mut self, tell: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
         self.tell = Some(Arc::new(tell));
         self

@@ -164,7 +164,7 @@ async fn a_rotated_token_outlives_a_failing_store() {
         (told.code(), told.needs_user()),
         ("store.unavailable", false)
     );
-    // It is told once, until the next attempt.
+    // The source reports it once, until the next attempt.
     assert_eq!(code(text(&first).await), "grant.backing_off");
     sleep(2).await;
     assert_eq!(code(text(&first).await), "store.unavailable");

@@ -434,7 +434,7 @@ async fn a_server_announces_that_it_binds() {
     }
 }
 
-/// The HTTP client without a certificate is told what is missing.
+/// An HTTP client without a certificate gets an error that names what is missing.
 #[tokio::test]
 async fn a_missing_certificate_is_named() {
     let world = World::new(Binds::Connection).await;

@@ -352,7 +352,7 @@ impl AccessToken {
     /// ```
     /// use aims_oauth_rs::AccessToken;
     ///
-    /// /// The user for whom the token was issued, if there is one.
+    /// /// Returns the user for whom the token was issued, if there is one.
     /// fn user(token: &AccessToken) -> Option<&str> {
     ///     (!token.subject_is_client()).then(|| token.subject())
     /// }

@@ -73,8 +73,8 @@ impl CallDigest {
     /// Returns a short code of the digest, for a person who compares what two screens show: nine
     /// characters such as `K7QW-42MZ`.
     ///
-    /// It is the `binding_message` of a request for approval (OpenID CIBA Core 1.0 §7.1). It has 40
-    /// bits, so it tells requests apart and proves nothing: tools compare the whole digest.
+    /// It is the `binding_message` of a request for approval (OpenID CIBA Core 1.0 §7.1). It has
+    /// 40 bits, so it tells requests apart and proves nothing: tools compare the whole digest.
     #[must_use]
     pub fn short_code(&self) -> String {
         // Base32 without letters that look like digits.

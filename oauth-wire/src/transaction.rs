@@ -14,7 +14,8 @@ use serde::Deserialize;
 use crate::Error;
 use crate::token::TokenRequest;
 
-/// The type of a transaction token in a token exchange (draft-ietf-oauth-transaction-tokens §11.1).
+/// The type of a transaction token in a token exchange (draft-ietf-oauth-transaction-tokens
+/// §11.1).
 pub const TRANSACTION_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 
 /// The header `typ` (§9.1).

@@ -16,8 +16,8 @@ pub(super) struct Domain {
 impl<T> AgentBuilder<T> {
     /// Sets the trust domain of this agent, and its services, each with every URL beneath it.
     ///
-    /// A transaction token must not leave its domain (draft-ietf-oauth-transaction-tokens §9.2), so
-    /// requests [within](Agent::within) a transaction go to these services alone. A second call
+    /// A transaction token must not leave its domain (draft-ietf-oauth-transaction-tokens §9.2),
+    /// so requests [within](Agent::within) a transaction go to these services alone. A second call
     /// replaces the first.
     ///
     /// ```

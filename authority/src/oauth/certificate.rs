@@ -93,8 +93,8 @@ impl Client {
         })
     }
 
-    /// Binds all tokens of the client to the certificate of its connection (RFC 8705 §3), whichever
-    /// way it authenticates. A token request without a certificate is refused.
+    /// Binds all tokens of the client to the certificate of its connection (RFC 8705 §3),
+    /// whichever way it authenticates. A token request without a certificate is refused.
     ///
     /// The refresh tokens of a public client are bound to it as well (§7.1).
     #[must_use]

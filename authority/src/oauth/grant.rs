@@ -100,7 +100,8 @@ pub(crate) struct Granted {
 }
 
 impl Granted {
-    /// Issues an access token, and describes it as the response does (RFC 6749 §5.1, RFC 9396 §7).
+    /// Issues an access token, and describes it as the response does (RFC 6749 §5.1, RFC 9396
+    /// §7).
     ///
     /// # Errors
     ///

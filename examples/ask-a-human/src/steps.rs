@@ -51,8 +51,8 @@ fn transfer() -> Result<ToolCall, Failure> {
     Ok(ToolCall::new("transfer", Some(TRANSFER.as_bytes()))?)
 }
 
-/// The agent calls the tool, is told that a person must approve, asks, and calls again. The person
-/// compares the code and approves.
+/// The agent calls the tool. The tool answers that a person must approve, so the agent asks, and
+/// calls again. The person compares the code and approves.
 pub(crate) async fn first(world: &mut World) -> Result<(), Failure> {
     let content = message("transfer", TRANSFER);
     let request = Request::post(format!("{}/call", world.tool))

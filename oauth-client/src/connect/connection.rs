@@ -183,8 +183,8 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// Those of [`TokenSource::token`] and of the way: `authorize.…` for a user. If the server does
-    /// not know a registration any more (`invalid_client`), it is dropped: connect again.
+    /// Those of [`TokenSource::token`] and of the way: `authorize.…` for a user. If the server
+    /// does not know a registration any more (`invalid_client`), it is dropped: connect again.
     pub async fn token(&self) -> Result<Arc<Token>, Error> {
         self.known(self.obtain().await).await
     }

@@ -15,8 +15,8 @@ use crate::token::TokenRequest;
 /// `tls_client_auth` or `self_signed_tls_client_auth` (RFC 8705 §2).
 ///
 /// The HTTP client must present the certificate: see `FetcherBuilder::client_certificate` of
-/// `aims-fetch`. The request goes to the server's endpoint for mutual TLS, if there is one (§5). To
-/// require tokens that are bound to the certificate, wrap the client in [`CertificateBound`].
+/// `aims-fetch`. The request goes to the server's endpoint for mutual TLS, if there is one (§5).
+/// To require tokens that are bound to the certificate, wrap the client in [`CertificateBound`].
 ///
 /// ```
 /// use aims_oauth_wire::client_auth::TlsClientAuth;

@@ -112,7 +112,8 @@ impl Pings {
 }
 
 impl Authority {
-    /// Returns the next ping to send to a client (OpenID CIBA Core 1.0 §10.2): a decision was made.
+    /// Returns the next ping to send to a client (OpenID CIBA Core 1.0 §10.2): a decision was
+    /// made.
     ///
     /// [`router`](Self::router) sends them by itself if
     /// [`Builder::backchannel_pings`](crate::Builder::backchannel_pings) is set. Send the request

@@ -11,7 +11,7 @@ use super::person::Person;
 use crate::Failure;
 use crate::table::Table;
 
-/// The program `aims`, and the tool that it is told.
+/// The program `aims`, and the tool whose URL it gets.
 pub(crate) struct Commands<'a> {
     pub(crate) aims: &'a str,
     /// A folder for the file of tokens.

@@ -114,7 +114,8 @@ impl SubjectToken {
     }
 
     /// Presents a JWT that this workload has signed itself, where a transaction begins without an
-    /// access token (draft-ietf-oauth-transaction-tokens §11.1). The service must list this client.
+    /// access token (draft-ietf-oauth-transaction-tokens §11.1). The service must list this
+    /// client.
     #[must_use]
     pub fn self_signed(text: impl Into<Secret>) -> Self {
         Self::other(SELF_SIGNED, text)
