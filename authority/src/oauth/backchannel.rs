@@ -289,7 +289,7 @@ pub(crate) fn authenticate(inner: &Inner, call: &Call<'_>) -> Result<Response<Ve
         let end = approval.until();
         service
             .pings
-            .expect(&key, endpoint, token, id.clone(), end, now)?;
+            .remember(&key, endpoint, token, id.clone(), end, now)?;
     }
     if let Err(error) = server.keep_approval(&key, &approval, now) {
         service.pings.forget(&key);

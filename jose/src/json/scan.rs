@@ -65,7 +65,7 @@ impl<'a> Scan<'a> {
             }
             self.names.push(name);
             self.blanks();
-            self.expect(b':')?;
+            self.require(b':')?;
             self.blanks();
             self.value(depth)?;
             self.blanks();
@@ -73,7 +73,7 @@ impl<'a> Scan<'a> {
                 self.names.truncate(outer);
                 return Ok(());
             }
-            self.expect(b',')?;
+            self.require(b',')?;
             self.blanks();
         }
     }
@@ -91,14 +91,14 @@ impl<'a> Scan<'a> {
             if self.take(b']') {
                 return Ok(());
             }
-            self.expect(b',')?;
+            self.require(b',')?;
             self.blanks();
         }
     }
 
     /// Reads the contents of a string without escapes. They are borrowed if there is no escape.
     fn string(&mut self) -> Result<Cow<'a, [u8]>, Error> {
-        self.expect(b'"')?;
+        self.require(b'"')?;
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
         let plain = plain(rest).ok_or(Error::Json)?;
@@ -135,8 +135,8 @@ impl<'a> Scan<'a> {
                 let unit = self.hex()?;
                 let code = match unit {
                     0xd800..=0xdbff => {
-                        self.expect(b'\\')?;
-                        self.expect(b'u')?;
+                        self.require(b'\\')?;
+                        self.require(b'u')?;
                         let low = self.hex()?;
                         if !matches!(low, 0xdc00..=0xdfff) {
                             return Err(Error::Json);
@@ -225,7 +225,7 @@ impl<'a> Scan<'a> {
         there
     }
 
-    fn expect(&mut self, byte: u8) -> Result<(), Error> {
+    fn require(&mut self, byte: u8) -> Result<(), Error> {
         if self.take(byte) {
             Ok(())
         } else {

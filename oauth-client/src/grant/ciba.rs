@@ -162,7 +162,7 @@ impl BackchannelRequest {
         let (target, mut further) = (self.target.clone(), self.further);
         let mut pinged = None;
         if let Some(pings) = &self.pings {
-            let (token, waiting) = pings.expect(self.random)?;
+            let (token, waiting) = pings.begin(self.random)?;
             further.push(("client_notification_token", token));
             pinged = Some(waiting);
         }

@@ -52,7 +52,7 @@ impl Pings {
     }
 
     /// Remembers where the ping for a request goes.
-    pub(super) fn expect(
+    pub(super) fn remember(
         &self,
         key: &str,
         endpoint: Endpoint,

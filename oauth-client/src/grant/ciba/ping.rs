@@ -90,7 +90,7 @@ impl Pings {
     }
 
     /// Makes the notification token of a new request, of 256 random bits.
-    pub(super) fn expect(&self, random: &dyn SecureRandom) -> Result<(SecretText, Pinged), Error> {
+    pub(super) fn begin(&self, random: &dyn SecureRandom) -> Result<(SecretText, Pinged), Error> {
         let mut bytes = [0_u8; 32];
         random.fill(&mut bytes).map_err(Error::Random)?;
         let token = SecretText::new(base64url::encode(&bytes));
