@@ -13,7 +13,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::login::{self, Login};
-use super::{AccessToken, Inner, MayAct, Origin, actors, check_audience, current_actor, needed};
+use super::parties::current_actor;
+use super::{AccessToken, Inner, MayAct, Origin, actors, check_audience, needed};
 use crate::error::NotAccessToken;
 use crate::profile::Members;
 use crate::{AccessTokenRules, Confirmation, Error, Issuers};
