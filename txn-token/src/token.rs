@@ -447,19 +447,23 @@ fn read(
     }
     let call = claims.tctx.map(call_digest).transpose()?.flatten();
     let requester = non_empty(claims.req_wl, "req_wl")?;
+    let txn = non_empty(claims.txn, "txn")?;
+    let subject = non_empty(claims.sub, "sub")?;
+    let confirmations = confirmations(claims.cnf)?;
+    // Last: rules for agents only add refusals.
     #[cfg(feature = "agents")]
     let agents = read_agents(&verified, &requester, rules)?;
     Ok(Inner {
         carried,
         hashes,
         signed_by,
-        txn: non_empty(claims.txn, "txn")?,
-        subject: non_empty(claims.sub, "sub")?,
+        txn,
+        subject,
         domain: rules.domain.clone(),
         scopes,
         requester,
         issuer: claims.iss,
-        confirmations: confirmations(claims.cnf)?,
+        confirmations,
         call,
         issued: issued.into(),
         expires: expires.into(),

@@ -208,6 +208,22 @@ fn hops_are_bounded() {
     assert_eq!(found, "txn.agent_hops");
 }
 
+/// A token that is bad without rules for agents is refused for the same reason with them.
+#[test]
+fn the_rules_of_every_token_come_first() {
+    for (claim, value, expected) in [
+        ("txn", json!(""), "txn.claim"),
+        ("sub", json!(""), "txn.claim"),
+        ("cnf", json!({}), "txn.confirmation"),
+    ] {
+        let mut members = changed("/agentic_ctx/chain_metadata/hop_count", json!(6));
+        members[claim] = value;
+        assert_eq!(code(&members, AgentRules::new()), expected, "{claim}");
+        let plain = of(&members, None).map_err(|error| error.code());
+        assert_eq!(plain.err(), Some(expected), "{claim}");
+    }
+}
+
 #[test]
 fn the_least_assurance_of_the_chain_counts() {
     let high = || {
