@@ -3,6 +3,7 @@
 mod backchannel;
 mod build;
 mod certificates;
+mod domains;
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -20,7 +21,7 @@ use self::backchannel::BackchannelSettings;
 use self::certificates::CertificateSettings;
 use crate::endpoint::grant_types;
 use crate::oauth::grant::GrantType;
-use crate::oauth::{ClientDocuments, SubjectIssuers};
+use crate::oauth::{ClientDocuments, Domains, SubjectIssuers};
 use crate::{
     AuthenticateUser, Client, DetailsType, Enrolment, ExchangePolicy, Limits, MapSubject, Purpose,
     Resource, SelfDescribed, State, TransactionPolicy,
@@ -82,6 +83,7 @@ pub struct Builder {
     backchannel: BackchannelSettings,
     registration: Option<SelfDescribed>,
     documents: Option<ClientDocuments>,
+    domains: Domains,
     refresh_pause: Duration,
     refresh_longest: Duration,
     /// The grants of the token endpoint.
@@ -122,6 +124,7 @@ impl Builder {
             backchannel: BackchannelSettings::default(),
             registration: None,
             documents: None,
+            domains: Domains::default(),
             refresh_pause: Duration::from_secs(7 * 24 * 3_600),
             refresh_longest: Duration::from_secs(30 * 24 * 3_600),
             grants: grant_types(),

@@ -70,6 +70,14 @@ pub enum Error {
         /// The defect, and what was expected.
         reason: Box<str>,
     },
+    /// The rules about another domain cannot be used.
+    #[error("the other domain {domain} {reason}")]
+    Domain {
+        /// The issuer of the other domain: escaped, at most 200 characters.
+        domain: Box<str>,
+        /// The defect, and what was expected.
+        reason: &'static str,
+    },
     /// The certificate of an authority that issues certificates of clients cannot be used.
     #[error("the certificate of an authority of clients cannot be used: {reason}")]
     ClientAuthority {
@@ -324,6 +332,20 @@ pub enum Error {
         /// The defect.
         reason: &'static str,
     },
+    /// The authorization grant of another issuer is not valid for this request (`invalid_grant`,
+    /// RFC 7523 §3.1).
+    #[error("the assertion is refused: {reason}")]
+    Assertion {
+        /// The defect.
+        reason: &'static str,
+    },
+    /// The authorization grant of another issuer was used before (`invalid_grant`).
+    #[error("the assertion was used before")]
+    AssertionUsed,
+    /// A transaction has a member of `tctx` that a token of another domain would not have, so it
+    /// stays within its trust domain (`invalid_target`).
+    #[error("the transaction has a `tctx` that cannot leave its trust domain")]
+    TransactionStays,
     /// An exchanged token would permit more than its subject token.
     #[error("an exchanged token must not permit more than its subject token")]
     Amplification(#[source] aims_oauth_wire::delegate::Amplification),
@@ -397,6 +419,7 @@ impl Error {
         Self::Lifetime { .. } => Configuration "authority.lifetime",
         Self::Clients { .. } => Configuration "authority.clients",
         Self::Resources { .. } => Configuration "authority.resources",
+        Self::Domain { .. } => Configuration "authority.domain",
         Self::ClientAuthority { .. } => Configuration "authority.client_authority",
         Self::Key(_) => Unavailable "authority.key",
         Self::KeyAlgorithmForSvid => Configuration "authority.key_algorithm",
@@ -449,6 +472,9 @@ impl Error {
         Self::Pending { .. } => Unavailable "as.pending",
         Self::ApprovalExpired => Expired "as.approval_expired",
         Self::SubjectToken { .. } => Untrusted "as.subject_token",
+        Self::Assertion { .. } => Untrusted "as.assertion",
+        Self::AssertionUsed => Replayed "as.assertion_used",
+        Self::TransactionStays => Forbidden "as.transaction_stays",
         Self::Amplification(_) => Forbidden "as.amplification",
         Self::Registration { .. } => Forbidden "as.registration",
         Self::ClientGrant { .. } => Forbidden "as.client_grant",
@@ -514,9 +540,12 @@ impl Error {
             Self::Dpop { answer, .. } => answer,
             Self::GrantType { .. } => "unsupported_grant_type",
             Self::ClientGrant { .. } => "unauthorized_client",
-            Self::CodeUsed | Self::Grant { .. } | Self::RefreshAgain | Self::RefreshUsed => {
-                "invalid_grant"
-            }
+            Self::Assertion { .. }
+            | Self::AssertionUsed
+            | Self::CodeUsed
+            | Self::Grant { .. }
+            | Self::RefreshAgain
+            | Self::RefreshUsed => "invalid_grant",
             Self::Amplification(found) => match found.dimension {
                 Dimension::Scope => "invalid_scope",
                 Dimension::Audience => "invalid_target",
@@ -531,7 +560,7 @@ impl Error {
             | Self::Registration { answer, .. } => answer,
             Self::RequestUri => "invalid_request_uri",
             Self::ResponseType => "unsupported_response_type",
-            Self::Target => "invalid_target",
+            Self::Target | Self::TransactionStays => "invalid_target",
             Self::Scope | Self::ScopeNotAllowed { .. } => "invalid_scope",
             Self::Authorization { .. }
             | Self::CertificateField(_)

@@ -34,9 +34,9 @@ pub use crate::limit::{Limits, Rate};
 pub use crate::oauth::CertificateName;
 pub use crate::oauth::{
     Approver, AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Exchange,
-    ExchangePolicy, ExchangeTable, FindApprover, MapSubject, Replacement, ReplacementRequest,
-    Resource, SelfDescribed, ToolDetails, Transaction, TransactionPolicy, User, UserAnswer,
-    UserRequest,
+    ExchangePolicy, ExchangeTable, FindApprover, IncomingGrants, MapSubject, NameSubject,
+    OutgoingGrants, Replacement, ReplacementRequest, Resource, SelfDescribed, ToolDetails,
+    Transaction, TransactionPolicy, User, UserAnswer, UserRequest,
 };
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]

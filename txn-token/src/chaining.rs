@@ -11,8 +11,9 @@ use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::{self, Skew, UnixTime};
 use aims_jose::{Algorithm, json};
 use aims_oauth_wire::confirmation::{Confirmation, ProvenKey};
+use aims_oauth_wire::delegate::ScopeTable;
 use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
-use aims_replay::{ReplayKey, ReplayStore};
+use aims_replay::{ReplayKey, ReplayStore, Validity};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -104,6 +105,19 @@ impl ChainGrantRequest {
     pub fn scope(mut self, requested: &ScopeSet) -> Self {
         self.scope = self.scope.intersection(requested);
         self
+    }
+
+    /// Translates the scope of the token into the vocabulary of the other domain. A scope without a
+    /// row stays behind.
+    ///
+    /// # Errors
+    ///
+    /// `txn.prepare` for more scopes than a set has.
+    pub fn translated(mut self, table: &ScopeTable) -> Result<Self, Error> {
+        self.scope = table.inward(&self.scope).or(Err(Error::Prepare {
+            reason: "the table makes too many scopes of those of the token",
+        }))?;
+        Ok(self)
     }
 
     /// Adds a resource of the other domain that the access token is for (RFC 8707). It is never the
@@ -240,7 +254,7 @@ impl ChainGrantRules {
 pub struct UnspentChainGrant {
     grant: ChainGrant,
     name: ReplayKey,
-    until: UnixTime,
+    valid: Validity,
 }
 
 /// A grant of another domain that was verified and spent.
@@ -360,6 +374,13 @@ impl ChainGrant {
 }
 
 impl UnspentChainGrant {
+    /// Returns the grant, to judge it before it is spent. It gives no access token before
+    /// [`spend`](Self::spend).
+    #[must_use]
+    pub const fn unspent(&self) -> &ChainGrant {
+        &self.grant
+    }
+
     /// Checks that the client proves every key of `cnf`, before the grant is spent: so a thief
     /// without the key cannot use it up.
     ///
@@ -377,7 +398,7 @@ impl UnspentChainGrant {
     /// `replay.replayed` if the grant was used before; other `replay.…` if the store cannot
     /// remember it.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<ChainGrant, Error> {
-        aims_replay::spend(store, &self.name, self.until, now).map_err(Error::Replay)?;
+        aims_replay::spend_proof(store, &self.name, self.valid, now).map_err(Error::Replay)?;
         Ok(self.grant)
     }
 }
@@ -428,7 +449,10 @@ fn read(
     let expires: UnixTime = expires.into();
     Ok(UnspentChainGrant {
         name: ReplayKey::new("txn-chain", rules.issuer.as_str(), &[jti.as_str()]),
-        until: rules.times.skew().remember_until(expires.as_secs()),
+        valid: Validity::new(
+            rules.times.accepted_from(&times),
+            rules.times.skew().remember_until(expires.as_secs()),
+        ),
         grant: ChainGrant {
             subject: non_empty(claims.sub, "sub")?,
             scopes,

@@ -10,8 +10,9 @@ use aims_jose::key::SigningKey;
 use aims_jose::random::SYSTEM;
 use aims_jose::time::at;
 use aims_jose::{Algorithm, provider};
+use aims_oauth_wire::delegate::ScopeTable;
 use aims_oauth_wire::names::{Issuer, Resource};
-use aims_replay::ReplayCache;
+use aims_replay::{ReplayCache, ReplayStore as _};
 use aims_txn_token::{
     ChainGrant, ChainGrantRequest, ChainGrantRules, Error, TxnToken, TxnTokenRequest, TxnTokenRules,
 };
@@ -69,6 +70,34 @@ fn rules() -> ChainGrantRules {
 fn spent(text: &str, key: &SigningKey) -> Result<ChainGrant, Error> {
     let store = ReplayCache::in_memory(64);
     ChainGrant::verify(text, &set(key), &rules(), at(NOW))?.spend(&store, at(NOW))
+}
+
+/// TXC-02: scopes cross by an explicit table, and a scope without a row stays behind.
+#[test]
+fn scopes_are_translated_by_a_table() {
+    let key = key();
+    let table = ScopeTable::new([("rating.read", "rate"), ("other", "admin")]).unwrap();
+    let translated = request(&key).translated(&table).unwrap();
+    let grant = spent(&signed(&translated, &key).unwrap(), &key).unwrap();
+    assert_eq!(grant.scopes().to_string(), "rate");
+    let none = ScopeTable::new([("other", "admin")]).unwrap();
+    let found = signed(&request(&key).translated(&none).unwrap(), &key);
+    assert_eq!(found.unwrap_err().code(), "txn.prepare");
+}
+
+/// TXC-04: a store that began to remember later does not know whether a grant was used.
+#[test]
+fn a_grant_from_before_the_store_is_refused() {
+    let key = key();
+    let text = signed(&request(&key), &key).unwrap();
+    for (began, expected) in [(NOW - 31, None), (NOW - 30, Some("replay.before_start"))] {
+        let store = ReplayCache::in_memory(64);
+        store.begin(at(began));
+        let grant = ChainGrant::verify(&text, &set(&key), &rules(), at(NOW)).unwrap();
+        assert_eq!(grant.unspent().subject(), "u7@enterprise.example");
+        let found = grant.spend(&store, at(NOW)).err();
+        assert_eq!(found.as_ref().map(Error::code), expected);
+    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::identity::{Challenges, IdentityServer, Ledger, Origins, Rings};
 use crate::keys::KeyRing;
 use crate::limit::Meter;
 use crate::oauth::dpop::DpopPolicy;
-use crate::oauth::grant::{GrantTypes, TokenExchange};
+use crate::oauth::grant::{GrantTypes, JwtBearer, TokenExchange};
 use crate::oauth::{
     AuthorizationServer, LONGEST_GRANT, Registration, Registry, TransactionService,
 };
@@ -67,7 +67,7 @@ impl Builder {
     /// # Errors
     ///
     /// `authority.base_url`, `authority.trust_domain`, `authority.resources`, `authority.clients`,
-    /// `authority.client_authority`, `authority.key`, `authority.key_algorithm`,
+    /// `authority.domain`, `authority.client_authority`, `authority.key`, `authority.key_algorithm`,
     /// `authority.bundle`, `authority.lifetime`, and those of
     /// [`IdentityServer::declare`](crate::IdentityServer::declare).
     pub fn build(mut self, now: UnixTime) -> Result<Authority, Error> {
@@ -115,8 +115,12 @@ impl Builder {
             }
         }
         let has_exchange = self.exchange.is_some();
-        if has_exchange || transactions.is_some() {
+        let leaves = !self.domains.outgoing.is_empty();
+        if has_exchange || leaves || transactions.is_some() {
             self.grants.push(Box::new(TokenExchange(self.exchange)));
+        }
+        if !self.domains.incoming.is_empty() {
+            self.grants.push(Box::new(JwtBearer));
         }
         let trust = Arc::new(TrustStore::new());
         let state = self.state.unwrap_or_else(|| Arc::new(MemoryState::new()));
@@ -162,7 +166,8 @@ impl Builder {
             registry: {
                 let registry = Registry::new(self.resources, self.clients)?;
                 registry.check_certificates(certificates.as_ref())?;
-                registry.check_services(transactions.is_some(), has_exchange)?;
+                registry.check_services(transactions.is_some(), has_exchange || leaves)?;
+                self.domains.check(&base, &registry)?;
                 let rules = self.registration.iter();
                 let rules = rules.chain(self.documents.iter().map(|it| &it.clients));
                 rules
@@ -203,6 +208,7 @@ impl Builder {
             subject_issuers: self.subject_issuers,
             registration: self.registration.map(Registration::new),
             documents: self.documents,
+            domains: self.domains,
             refresh_pause: self.refresh_pause,
             refresh_longest: self.refresh_longest,
             base: base.clone(),

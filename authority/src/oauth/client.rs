@@ -1,6 +1,6 @@
 //! The rights of a client with users: redirect URIs, and the rules of its authorization requests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aims_error::shown;
 
@@ -31,6 +31,11 @@ pub(crate) struct CodeFlow {
     pub(crate) replaces_transactions: bool,
     /// Whether the client may exchange transaction tokens for access tokens.
     pub(crate) is_border: bool,
+    /// The other issuers whose authorization grants the client may present.
+    pub(crate) grants_of: BTreeSet<String>,
+    /// The other authorization servers that the client may ask grants for, and its `client_id`
+    /// there.
+    pub(crate) known_as: BTreeMap<String, String>,
     /// How the client asks users on their own devices, if it may.
     pub(crate) backchannel: Option<Backchannel>,
 }

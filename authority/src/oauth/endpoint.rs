@@ -79,6 +79,8 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         Error::Client { .. } => StatusCode::UNAUTHORIZED,
         Error::Amplification(_)
         | Error::ApprovalExpired
+        | Error::Assertion { .. }
+        | Error::AssertionUsed
         | Error::Authorization { .. }
         | Error::Backchannel { .. }
         | Error::CertificateField(_)
@@ -100,7 +102,8 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         | Error::ScopeNotAllowed { .. }
         | Error::Target
         | Error::Dpop { .. }
-        | Error::TokenRequest { .. } => StatusCode::BAD_REQUEST,
+        | Error::TokenRequest { .. }
+        | Error::TransactionStays => StatusCode::BAD_REQUEST,
         other => StatusCode::from_u16(other.wire().0).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
     };
     // Code and description are texts of this crate, with characters that RFC 6749 allows.
@@ -145,7 +148,8 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
             return format!("the grant type is not supported, expected one of: {supported}").into();
         }
         Error::Scope | Error::ScopeNotAllowed { .. } => "a scope is unknown or not for this client",
-        Error::Authorization { reason }
+        Error::Assertion { reason }
+        | Error::Authorization { reason }
         | Error::Backchannel { reason, .. }
         | Error::ClientGrant { reason }
         | Error::CodeChallenge { reason }
@@ -155,6 +159,7 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         | Error::Registration { reason, .. }
         | Error::SubjectToken { reason } => reason,
         Error::Amplification(_) => "the token would permit more than its subject token",
+        Error::AssertionUsed => "the assertion was used before",
         Error::ApprovalExpired => "the user has not decided in time",
         Error::Pending { .. } => "the user has not decided yet",
         Error::CertificateField(_) => "a field with a client certificate is not accepted here",
@@ -163,6 +168,7 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         Error::RedirectUri => "the redirect URI is not registered for this client",
         Error::RefreshAgain | Error::RefreshUsed => "the refresh token was used before",
         Error::ResponseType => "the response type is not supported, expected code",
+        Error::TransactionStays => "the transaction has a context that cannot leave its domain",
         Error::Target => "name one resource that this client may use",
         Error::TokenRequest { reason } => reason,
         Error::MediaType { due } => return format!("the body must be {due}").into(),

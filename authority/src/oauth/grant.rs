@@ -1,9 +1,12 @@
 //! Grants of the token endpoint: [`GrantType`], its input and its result.
 
+mod assertion;
 pub(crate) mod ciba;
 mod client_credentials;
 pub(crate) mod code;
 pub(crate) mod exchange;
+mod jwt_bearer;
+pub(crate) mod outgoing;
 pub(crate) mod subject;
 pub(crate) mod transaction;
 
@@ -20,6 +23,7 @@ pub(crate) use self::ciba::Ciba;
 pub(crate) use self::client_credentials::ClientCredentials;
 pub(crate) use self::code::{AuthorizationCode, RefreshTokens};
 pub(crate) use self::exchange::TokenExchange;
+pub(crate) use self::jwt_bearer::JwtBearer;
 use super::{Authenticated, AuthorizationServer, NewToken};
 use crate::Error;
 

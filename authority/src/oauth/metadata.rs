@@ -36,6 +36,12 @@ struct Metadata<'a> {
     backchannel: Option<BackchannelMetadata<'a>>,
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     users: Option<UserMetadata<'a>>,
+    /// draft-ietf-oauth-identity-assertion-authz-grant §7. It does not name the trusted issuers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    authorization_grant_profiles_supported: Vec<&'a str>,
+    /// draft-ietf-oauth-identity-chaining §3.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    identity_chaining_requested_token_types_supported: Vec<&'a str>,
 }
 
 /// The members for clients that revoke their tokens (RFC 8414 §2).
@@ -168,6 +174,8 @@ impl AuthorizationServer {
                 }),
             tls_client_certificate_bound_access_tokens: self.certificates.is_some(),
             mtls_endpoint_aliases: self.mutual_tls_endpoints(),
+            authorization_grant_profiles_supported: self.domains.grant_profiles(),
+            identity_chaining_requested_token_types_supported: self.domains.issued_types(),
             users: self.users.as_ref().map(|_| UserMetadata {
                 response_modes_supported: ["query"],
                 code_challenge_methods_supported: ["S256"],

@@ -7,6 +7,7 @@ pub(crate) mod certificate;
 mod client;
 mod details;
 mod documents;
+pub(crate) mod domain;
 pub(crate) mod dpop;
 pub(crate) mod endpoint;
 mod family;
@@ -53,6 +54,8 @@ pub use self::certificate::CertificateName;
 use self::certificate::Certificates;
 pub use self::details::{DetailsType, ToolDetails};
 pub(crate) use self::documents::ClientDocuments;
+pub(crate) use self::domain::Domains;
+pub use self::domain::{IncomingGrants, NameSubject, OutgoingGrants};
 use self::dpop::DpopPolicy;
 pub(crate) use self::endpoint::refusal;
 pub use self::grant::exchange::{Exchange, ExchangePolicy, ExchangeTable};
@@ -122,6 +125,8 @@ pub struct AuthorizationServer {
     pub(crate) transactions: Option<TransactionService>,
     /// The other issuers whose access tokens are exchanged, if there are some.
     pub(crate) subject_issuers: Option<SubjectIssuers>,
+    /// The rules about grants of and for other domains.
+    pub(crate) domains: Domains,
     /// Dynamic registration, if it is on.
     pub(crate) registration: Option<Registration>,
     /// Client id metadata documents, if they are on.
@@ -220,6 +225,8 @@ pub(crate) struct NewToken<'a> {
     /// The grant that the token belongs to. `jti` begins with its id.
     pub(crate) grant: Option<&'a str>,
     pub(crate) expires: UnixTime,
+    /// What it carries over from the grant of another domain.
+    pub(crate) carried: Option<&'a Carried>,
     /// The rights of the token that it is made from, in the vocabulary of this one. It must not
     /// permit more.
     pub(crate) parent: Option<&'a Rights>,
@@ -244,9 +251,23 @@ impl<'a> NewToken<'a> {
             actor: None,
             grant: None,
             expires,
+            carried: None,
             parent: None,
         }
     }
+}
+
+/// The claims that an access token carries over from the grant of another domain.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Carried {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) nbf: Option<NumericDate>,
+    /// The transaction, for the records of both domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) txn: Option<String>,
+    /// The facts of the transaction, which limit what the token is for.
+    #[serde(skip_serializing_if = "serde_json::Map::is_empty")]
+    pub(crate) tctx: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The login of a user, as tokens describe it (RFC 9068 §2.2.1). It stays the same over all tokens
@@ -281,6 +302,8 @@ struct AccessTokenClaims<'a> {
     authorization_details: &'a [serde_json::Value],
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<&'a serde_json::Value>,
+    #[serde(flatten)]
+    carried: Option<&'a Carried>,
 }
 
 /// `cnf` of an access token (RFC 9449 §6.1, RFC 7800 §3.2, RFC 8705 §3.1). It has a member.
@@ -406,6 +429,7 @@ impl AuthorizationServer {
             login: token.login,
             authorization_details: token.details,
             act: token.actor,
+            carried: token.carried,
         };
         if let Some(parent) = token.parent {
             let claims = serde_json::to_vec(&claims).map_err(Error::unavailable)?;

@@ -341,7 +341,7 @@ impl Registry {
         self.opaque.contains(resource)
     }
 
-    fn clients(&self) -> impl Iterator<Item = &Client> {
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &Client> {
         let named = self.by_id.values();
         let all = named.chain(self.by_pattern.iter().map(|(_, client)| client));
         all.map(AsRef::as_ref)
@@ -357,7 +357,7 @@ impl Registry {
             let lacking = if client.flow.replaces_transactions && !transactions {
                 "replaces transaction tokens: expected `Builder::transactions`"
             } else if client.flow.is_border && !(transactions && exchange) {
-                "is at the border: expected `Builder::transactions` and `Builder::exchange`"
+                "is at the border: expected `Builder::transactions`, and `Builder::exchange` or `Builder::outgoing_grants`"
             } else {
                 continue;
             };

@@ -71,6 +71,16 @@ impl Actors {
         }
     }
 
+    /// No actor.
+    pub(super) const fn none() -> Self {
+        Self {
+            chain: Claim::Read(Vec::new()),
+            has_act: false,
+            client_id: Claim::Absent,
+            lacks_client: false,
+        }
+    }
+
     /// How the child's chain compares with this one.
     pub(super) fn compare(&self, child: &Self) -> Finding {
         if self.lacks_client || child.lacks_client {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
+use super::actors::Actors;
 use super::claim::{Claim, canonical_value};
 use super::rights::{Kind, Rights};
 use super::scopes::ScopeTable;
@@ -40,6 +41,7 @@ pub struct Crossing {
     audiences: BTreeSet<(Box<str>, Box<str>)>,
     claims: Vec<(Box<str>, Box<str>)>,
     carried: BTreeSet<Box<str>>,
+    has_actors: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +61,7 @@ impl Crossing {
             audiences: BTreeSet::new(),
             claims: Vec::new(),
             carried: BTreeSet::from(["sub".into()]),
+            has_actors: true,
         }
     }
 
@@ -93,6 +96,13 @@ impl Crossing {
         self
     }
 
+    /// Begins a new chain of actors, where a standard forbids to tell another domain of those
+    /// before. The issuer of the child answers for them.
+    pub const fn without_actors(mut self) -> Self {
+        self.has_actors = false;
+        self
+    }
+
     /// The parent's rights in the vocabulary of the child. A parent without a scope has an unknown
     /// one, which makes every child undecidable.
     #[must_use]
@@ -119,6 +129,10 @@ impl Crossing {
             },
             audience: audience.map_or(Claim::Unreadable, Claim::Read),
             other,
+            actors: match self.has_actors {
+                true => parent.actors.clone(),
+                false => Actors::none(),
+            },
             ..parent.clone()
         }
     }

@@ -21,6 +21,12 @@ pub enum Kind {
     AccessToken,
     /// A transaction token: `txntoken+jwt` (draft-ietf-oauth-transaction-tokens).
     TransactionToken,
+    /// A JWT authorization grant for another authorization server (RFC 7523 §2.1): of identity
+    /// chaining, `oauth-id-jag+jwt` or `txn-chain+jwt`.
+    ///
+    /// Its `client_id` names who may present it there, and is no actor. Its context is
+    /// `txn_claims`.
+    AuthorizationGrant,
 }
 
 impl Kind {
@@ -55,6 +61,7 @@ impl Kind {
         match self {
             Self::AccessToken => &["iss", "sub", "iat", "jti"],
             Self::TransactionToken => &["txn", "sub", "iat", "req_wl"],
+            Self::AuthorizationGrant => &["iss", "sub", "iat", "jti"],
         }
     }
 
@@ -64,6 +71,14 @@ impl Kind {
 
     const fn requires_client(self) -> bool {
         matches!(self, Self::AccessToken)
+    }
+
+    /// The claim with the context of a transaction.
+    const fn context(self) -> &'static str {
+        match self {
+            Self::AccessToken | Self::TransactionToken => "tctx",
+            Self::AuthorizationGrant => "txn_claims",
+        }
     }
 }
 
@@ -106,7 +121,7 @@ const SILENT: [&str; 4] = ["jti", "iat", "rctx", "req_wl"];
 /// Facts of the subject's login, which go or stay.
 const LOGIN: [&str; 3] = ["auth_time", "acr", "amr"];
 /// Claims of the dimensions before [`Dimension::Other`](super::Dimension::Other).
-const DIMENSIONS: [&str; 10] = [
+const DIMENSIONS: [&str; 9] = [
     "iss",
     "scope",
     "aud",
@@ -116,7 +131,6 @@ const DIMENSIONS: [&str; 10] = [
     "act",
     "client_id",
     "cnf",
-    "tctx",
 ];
 
 impl Rights {
@@ -147,15 +161,16 @@ impl Rights {
             not_before: Claim::of(claim("nbf"), parsed),
             actors: Actors::read(
                 claim("act"),
-                claim("client_id"),
+                claim("client_id").filter(|_| kind != Kind::AuthorizationGrant),
                 claim("iss"),
                 kind.requires_client(),
             ),
             cnf: Claim::of(claim("cnf"), Cnf::read),
-            context: Claim::of(claim("tctx"), context),
+            context: Claim::of(claim(kind.context()), context),
             login: named(&|name| LOGIN.contains(&name)),
             other: named(&|name| {
-                !SILENT.contains(&name) && !LOGIN.contains(&name) && !DIMENSIONS.contains(&name)
+                let is_known = [&SILENT[..], &LOGIN, &DIMENSIONS];
+                name != kind.context() && !is_known.iter().any(|all| all.contains(&name))
             }),
             is_whole: kind.required().iter().all(|name| is_there(&all, name)),
         })

@@ -7,6 +7,7 @@
 
 mod actors;
 mod details;
+mod grants;
 
 use actors::act;
 use aims_oauth_wire::delegate::{Dimension, Kind, Rights, Verdict, delegate};
@@ -19,6 +20,10 @@ fn claims(kind: Kind) -> Value {
         Kind::AccessToken => json!({
             "iss": "https://as.example", "sub": "alice", "aud": ["https://a.example", "https://b.example"],
             "client_id": "agent", "jti": "1", "iat": 1_000, "exp": 2_000, "scope": "read write"
+        }),
+        Kind::AuthorizationGrant => json!({
+            "iss": "https://as.example", "sub": "alice", "aud": "https://as.other.example",
+            "jti": "1", "iat": 1_000, "exp": 2_000, "scope": "read write"
         }),
         _ => json!({
             "aud": "trust-domain.example", "iat": 1_000, "exp": 2_000, "txn": "t-1",

@@ -65,6 +65,7 @@ impl GrantType for Ciba {
             actor: None,
             grant: None,
             expires,
+            carried: None,
             parent: None,
         };
         let mut granted = Granted::access_token(server, client, &token, now)?;

@@ -238,6 +238,7 @@ fn access_token(
         actor: None,
         grant: Some(id),
         expires: longest.min(end),
+        carried: None,
         parent: None,
     };
     Granted::access_token(server, client, &token, now)

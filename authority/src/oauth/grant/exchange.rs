@@ -9,6 +9,7 @@ use aims_jose::digest::Fingerprint;
 use aims_oauth_wire::delegate::{Kind, ScopeTable};
 use aims_oauth_wire::names::ScopeSet;
 
+use super::outgoing::Outgoing;
 use super::subject::{ACCESS_TOKEN, Subject, TXN_TOKEN, asked_scopes};
 use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest, transaction};
 use crate::oauth::{NewToken, details};
@@ -127,13 +128,15 @@ impl GrantType for TokenExchange {
         server: &AuthorizationServer,
         request: &TokenRequest<'_>,
     ) -> Result<Granted, Error> {
-        let subject = Subject::of(server, request)?;
+        let outgoing = Outgoing::of(server, request)?;
+        let subject = Subject::of(server, request, outgoing.is_some())?;
         let is_transaction = subject.kind == Kind::TransactionToken;
         let wants_transaction = request.form.get("requested_token_type") == Some(TXN_TOKEN);
-        let granted = match (is_transaction, wants_transaction) {
-            (false, true) => transaction::issue(server, &subject, request)?,
-            (true, true) => transaction::replace(server, &subject, request)?,
-            (_, false) => self.access_token(server, &subject, request)?,
+        let granted = match (&outgoing, is_transaction, wants_transaction) {
+            (Some(outgoing), ..) => outgoing.issue(server, &subject, request)?,
+            (None, false, true) => transaction::issue(server, &subject, request)?,
+            (None, true, true) => transaction::replace(server, &subject, request)?,
+            (None, _, false) => self.access_token(server, &subject, request)?,
         };
         let presented = request.form.get("subject_token").unwrap_or_default();
         tracing::info!(
@@ -195,6 +198,7 @@ impl TokenExchange {
             actor: Some(&actor),
             grant: subject.grant.as_deref(),
             expires: server.end(now).min(subject.end()),
+            carried: None,
             parent: Some(&parent),
         };
         let mut granted = Granted::access_token(server, client, &token, now)?;

@@ -82,7 +82,8 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// Checks the parameters, and verifies the subject token.
+    /// Checks the parameters, and verifies the subject token. For a grant that leaves for another
+    /// domain, the client may present its own access token.
     ///
     /// # Errors
     ///
@@ -91,6 +92,7 @@ impl Subject {
     pub(super) fn of(
         server: &AuthorizationServer,
         request: &TokenRequest<'_>,
+        leaves: bool,
     ) -> Result<Self, Error> {
         let bad = |reason| Err(Error::TokenRequest { reason });
         let TokenRequest { client, form, now } = *request;
@@ -106,14 +108,15 @@ impl Subject {
             return bad("no subject_token");
         };
         let asked = form.get("requested_token_type");
-        if !matches!(asked, None | Some(ACCESS_TOKEN | TXN_TOKEN)) {
+        if !leaves && !matches!(asked, None | Some(ACCESS_TOKEN | TXN_TOKEN)) {
             return bad(
                 "requested_token_type must be that of an access token or a transaction token",
             );
         }
         let subject = match (form.get("subject_token_type"), asked) {
-            (Some(ACCESS_TOKEN), _) => Self::of_access_token(server, client, text, now)?,
+            (Some(ACCESS_TOKEN), _) => Self::of_access_token(server, client, text, leaves, now)?,
             (Some(TXN_TOKEN), Some(_)) => Self::of_transaction(server, text, now)?,
+            (Some(TXN_TOKEN), None) if leaves => Self::of_transaction(server, text, now)?,
             (Some(TXN_TOKEN), None) => {
                 return bad("expected requested_token_type with a transaction token");
             }
@@ -136,6 +139,7 @@ impl Subject {
         server: &AuthorizationServer,
         client: &Authenticated,
         text: &str,
+        leaves: bool,
         now: UnixTime,
     ) -> Result<Self, Error> {
         if let Some(issuers) = &server.subject_issuers
@@ -144,7 +148,8 @@ impl Subject {
             return Self::of_foreign(server, issuers, client, text, now);
         }
         let OwnToken { claims, payload } = server.own_token(text, now)?;
-        if !client.client.flow.serves.contains(&claims.aud) {
+        let is_own = leaves && claims.client_id == client.client_id;
+        if !is_own && !client.client.flow.serves.contains(&claims.aud) {
             return Err(Error::ClientGrant {
                 reason: "this client may not exchange tokens for that resource",
             });
@@ -308,6 +313,20 @@ impl Subject {
     /// Returns the chain of the token, with the client as the current actor (RFC 8693 §4.1). A
     /// client that is the current actor of a transaction token stays it.
     pub(super) fn actors(&self, server: &AuthorizationServer, client: &Authenticated) -> Value {
+        self.chain(server, client, self.kind == Kind::TransactionToken)
+    }
+
+    /// Returns the chain of a grant for another domain. A client that presents its own token stays
+    /// its current actor.
+    pub(super) fn onward_actors(
+        &self,
+        server: &AuthorizationServer,
+        client: &Authenticated,
+    ) -> Value {
+        self.chain(server, client, true)
+    }
+
+    fn chain(&self, server: &AuthorizationServer, client: &Authenticated, stays: bool) -> Value {
         let own = server.base.as_str();
         let before = match &self.act {
             Some(act) => act.clone(),
@@ -315,7 +334,7 @@ impl Subject {
         };
         let says = |name: &str| before.get(name).and_then(Value::as_str);
         let is_current = [says("iss"), says("sub")] == [Some(own), Some(&client.client_id)];
-        if is_current && self.kind == Kind::TransactionToken {
+        if is_current && stays {
             return before;
         }
         json!({"iss": own, "sub": client.client_id, "act": before})

@@ -331,7 +331,7 @@ fn sign(
         .map_err(|_unexplained| Error::TokenRequest {
             reason: "the context is too large, or the scope is empty",
         })?;
-    judge(&parent, &input)?;
+    judge(Kind::TransactionToken, &parent, &input)?;
     let signed: CompactJws = input.sign(&*signer).map_err(Error::unavailable)?;
     tracing::info!(
         client_id = ?client.client_id,
@@ -352,12 +352,12 @@ fn sign(
     })
 }
 
-/// Compares what will be signed with the translated rights of the subject token.
-fn judge(parent: &Rights, input: &SigningInput) -> Result<(), Error> {
+/// Compares a token of this kind that will be signed with the rights that it must not exceed.
+pub(super) fn judge(kind: Kind, parent: &Rights, input: &SigningInput) -> Result<(), Error> {
     let text = core::str::from_utf8(input.as_bytes()).map_err(Error::unavailable)?;
     let payload = text.split('.').nth(1).unwrap_or_default();
     let payload = base64url::decode(payload).map_err(Error::unavailable)?;
-    let rights = Rights::read(Kind::TransactionToken, &payload).map_err(Error::unavailable)?;
+    let rights = Rights::read(kind, &payload).map_err(Error::unavailable)?;
     drop(delegate(parent, rights).map_err(Error::Amplification)?);
     Ok(())
 }

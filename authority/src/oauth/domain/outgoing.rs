@@ -1,0 +1,186 @@
+//! [`OutgoingGrants`]: the rules for authorization grants that another domain accepts.
+
+use core::fmt;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use aims_oauth_wire::delegate::ScopeTable;
+use aims_oauth_wire::names::{Issuer, Resource};
+
+use super::{Profile, bad};
+use crate::oauth::resource::Registry;
+use crate::{Client, Error};
+
+/// Maximum lifetime of a grant for another domain.
+const LONGEST: Duration = Duration::from_secs(300);
+
+/// Says by which name another domain knows a subject of this server.
+///
+/// ```
+/// use aims_authority::NameSubject;
+///
+/// /// The partner knows the users by their addresses.
+/// #[derive(Debug)]
+/// struct Addresses;
+///
+/// impl NameSubject for Addresses {
+///     fn name(&self, _audience: &str, subject: &str) -> Option<String> {
+///         Some(format!("{subject}@shop.example"))
+///     }
+/// }
+/// ```
+pub trait NameSubject: fmt::Debug + Send + Sync {
+    /// Returns `sub` of the grant for the authorization server `audience`, or `None` to refuse.
+    fn name(&self, audience: &str, subject: &str) -> Option<String>;
+}
+
+/// The rules for authorization grants to one other authorization server, which clients get by token
+/// exchange (RFC 8693).
+///
+/// By default none is issued: choose the profiles, and give the scopes by a table. A client needs
+/// [`Client::known_as`]. Whatever the rules say, a grant never permits more than the table makes of
+/// the subject token, ends with it, and is bound to the key that the client has proven.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use aims_authority::{NameSubject, OutgoingGrants};
+/// use aims_oauth_wire::delegate::ScopeTable;
+///
+/// # fn rules(names: Arc<dyn NameSubject>) -> Result<(), Box<dyn std::error::Error>> {
+/// let server = "https://as.partner.example".parse()?;
+/// let grants = OutgoingGrants::new(server, names)
+///     .issue_id_jag()
+///     .resource("https://tools.partner.example/mcp".parse()?)
+///     .scopes("https://tools.example/mcp", ScopeTable::new([("tools:call", "search")])?);
+/// # drop(grants);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct OutgoingGrants {
+    pub(crate) audience: Issuer,
+    pub(crate) subjects: Arc<dyn NameSubject>,
+    pub(crate) profiles: BTreeSet<Profile>,
+    pub(crate) resources: Vec<Resource>,
+    pub(crate) scopes: BTreeMap<String, ScopeTable>,
+    pub(crate) context: BTreeSet<String>,
+    pub(crate) lifetime: Duration,
+}
+
+impl OutgoingGrants {
+    /// Creates the rules for grants to the authorization server with this issuer identifier.
+    #[must_use]
+    pub fn new(audience: Issuer, subjects: Arc<dyn NameSubject>) -> Self {
+        Self {
+            audience,
+            subjects,
+            profiles: BTreeSet::new(),
+            resources: Vec::new(),
+            scopes: BTreeMap::new(),
+            context: BTreeSet::new(),
+            lifetime: Duration::from_secs(60),
+        }
+    }
+
+    /// Issues JWT grants of identity chaining (draft-ietf-oauth-identity-chaining §2.3) for access
+    /// tokens.
+    #[must_use]
+    pub fn issue_jwt(mut self) -> Self {
+        self.profiles.insert(Profile::Jwt);
+        self
+    }
+
+    /// Issues identity assertions (draft-ietf-oauth-identity-assertion-authz-grant §4.3) for access
+    /// tokens.
+    #[must_use]
+    pub fn issue_id_jag(mut self) -> Self {
+        self.profiles.insert(Profile::IdJag);
+        self
+    }
+
+    /// Issues grants that carry a transaction (draft-fletcher-oauth-txn-token-chaining-profile) for
+    /// transaction tokens, to clients at the [border](Client::border).
+    #[must_use]
+    pub fn issue_transactions(mut self) -> Self {
+        self.profiles.insert(Profile::Transaction);
+        self
+    }
+
+    /// Adds a resource of the other domain that grants may be for.
+    #[must_use]
+    pub fn resource(mut self, resource: Resource) -> Self {
+        self.resources.push(resource);
+        self
+    }
+
+    /// Sets what becomes of the scopes of tokens for a resource of this server, as rows of a scope
+    /// here and a scope there. For transaction tokens, `from` is the trust domain.
+    #[must_use]
+    pub fn scopes(mut self, from: impl Into<String>, table: ScopeTable) -> Self {
+        self.scopes.insert(from.into(), table);
+        self
+    }
+
+    /// Carries this member of `tctx` over, in `txn_claims`. Both domains must have agreed that the
+    /// other one compares it with the call. A transaction with any other member stays here.
+    #[must_use]
+    pub fn transaction_member(mut self, name: impl Into<String>) -> Self {
+        self.context.insert(name.into());
+        self
+    }
+
+    /// Sets the maximum lifetime of a grant, from a second to 5 minutes. Defaults to one minute.
+    #[must_use]
+    pub const fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// # Errors
+    ///
+    /// `authority.domain`, `authority.lifetime`.
+    pub(super) fn check(&self, registry: &Registry) -> Result<(), Error> {
+        let audience = self.audience.as_str();
+        if self.profiles.is_empty() {
+            return Err(bad(
+                audience,
+                "has no profile, expected one or more of `issue_jwt`, `issue_id_jag` and \
+                 `issue_transactions`",
+            ));
+        }
+        if self.lifetime < Duration::from_secs(1) || self.lifetime > LONGEST {
+            return Err(Error::Lifetime { longest: LONGEST });
+        }
+        if self.resources.iter().any(|it| it.as_str() == audience) {
+            return Err(bad(
+                audience,
+                "is named as a resource, expected the tools that it issues tokens for",
+            ));
+        }
+        // A grant for it would have the `aud` of an access token.
+        let own = HashMap::from([(audience.to_owned(), BTreeSet::new())]);
+        if registry.check_grants(&own).is_ok() {
+            return Err(bad(
+                audience,
+                "is a resource of this server, expected an authorization server",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Lets the client ask for authorization grants to this other authorization server, at which it
+    /// has this `client_id` (RFC 8693), by the rules of
+    /// [`Builder::outgoing_grants`](crate::Builder::outgoing_grants).
+    ///
+    /// It presents access tokens that were issued to it, or those that callers send to a resource
+    /// that it [serves](Self::serves).
+    #[must_use]
+    pub fn known_as(mut self, audience: impl Into<String>, client_id: impl Into<String>) -> Self {
+        self.flow.known_as.insert(audience.into(), client_id.into());
+        self
+    }
+}

@@ -1,0 +1,516 @@
+//! Authorization grants for another domain, by token exchange. No grant permits more than the
+//! subject token.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aims_authority::{
+    Authority, Client, Exchange, NameSubject, OutgoingGrants, Purpose, Transaction,
+    TransactionPolicy,
+};
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::jws::Unverified;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::delegate::ScopeTable;
+use common::endpoint::{
+    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, assertion_claims, judged, send_form,
+};
+use common::{BASE, FILES, NOW, TOOLS, at, body, builder, es256, get, header, key_set, now, sign};
+use serde_json::{Map, Value, json};
+
+const BANK: &str = "https://as.bank.example";
+const ACCOUNTS: &str = "https://accounts.bank.example";
+const CARDS: &str = "https://cards.bank.example";
+const DOMAIN: &str = "example.org";
+const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// An answer: its body, or `error` and `error_description`.
+type Answer = Result<Value, (String, String)>;
+
+#[derive(Debug)]
+struct Names;
+
+impl NameSubject for Names {
+    fn name(&self, audience: &str, subject: &str) -> Option<String> {
+        assert_eq!(audience, BANK);
+        (subject == "alice").then(|| "customer-7".to_owned())
+    }
+}
+
+/// Transaction tokens are on.
+#[derive(Debug)]
+struct Shop;
+
+impl TransactionPolicy for Shop {
+    fn decide(
+        &self,
+        _exchange: &Exchange<'_>,
+        _details: &Map<String, Value>,
+        _context: &Map<String, Value>,
+    ) -> Option<Transaction> {
+        None
+    }
+}
+
+fn rules() -> OutgoingGrants {
+    let rows = ScopeTable::new([("call", "pay"), ("list", "read")]).unwrap();
+    let within = ScopeTable::new([("payments", "pay")]).unwrap();
+    OutgoingGrants::new(BANK.parse().unwrap(), Arc::new(Names))
+        .resource(ACCOUNTS.parse().unwrap())
+        .scopes(TOOLS, rows)
+        .scopes(DOMAIN, within)
+        .transaction_member("amount")
+}
+
+fn every() -> OutgoingGrants {
+    rules().issue_jwt().issue_id_jag().issue_transactions()
+}
+
+struct World {
+    authority: Authority,
+    agent: SigningKey,
+    access: SigningKey,
+    transactions: SigningKey,
+}
+
+impl World {
+    fn new() -> Self {
+        Self::with(every())
+    }
+
+    fn with(rules: OutgoingGrants) -> Self {
+        let [agent, access, transactions] = [0; 3].map(|_| named(es256()));
+        let client = |id: &str| Client::with_keys(id, key_set(&agent));
+        let authority = builder()
+            .signing_key(Purpose::AccessToken, access.clone())
+            .signing_key(Purpose::TransactionToken, transactions.clone())
+            .transactions(Arc::new(Shop))
+            .outgoing_grants(rules)
+            .client(client("agent").known_as(BANK, "shop-agent"))
+            .client(client("gateway").serves(TOOLS).known_as(BANK, "shop-gw"))
+            .client(client("border").border().known_as(BANK, "shop-border"))
+            .client(client("plain").serves(TOOLS))
+            .client(client("other").known_as(BANK, "shop-other"))
+            .build(now())
+            .unwrap();
+        Self {
+            authority,
+            agent,
+            access,
+            transactions,
+        }
+    }
+
+    /// Returns the access token of the agent for the tools, with these claims changed.
+    fn token(&self, changes: &Value) -> String {
+        let cnf = common::confirmation(&self.agent);
+        let claims = json!({
+            "iss": BASE, "sub": "alice", "aud": TOOLS, "client_id": "agent", "iat": NOW,
+            "exp": NOW + 100, "jti": "1", "scope": "call list", "cnf": cnf, "auth_time": NOW,
+        });
+        sign("at+jwt", &merged(claims, changes), &self.access)
+    }
+
+    /// Returns a transaction token of the gateway, with these claims changed.
+    fn transaction(&self, changes: &Value) -> String {
+        let cnf = common::confirmation(&self.agent);
+        let claims = json!({
+            "iss": BASE, "sub": "alice", "aud": DOMAIN, "iat": NOW, "exp": NOW + 30,
+            "txn": "t-1", "scope": "payments orders", "req_wl": "gateway", "cnf": cnf,
+            "act": {"iss": BASE, "sub": "gateway", "act": {"iss": BASE, "sub": "agent"}},
+            "tctx": {"amount": 10},
+        });
+        sign("txntoken+jwt", &merged(claims, changes), &self.transactions)
+    }
+
+    fn exchange(
+        &self,
+        client_id: &str,
+        (token, kind): (&str, &str),
+        more: &[(&str, &str)],
+        now: UnixTime,
+    ) -> Answer {
+        let mut claims = assertion_claims(now);
+        (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
+        let assertion = sign("client-authentication+jwt", &claims, &self.agent);
+        let mut all = vec![
+            ("grant_type", EXCHANGE),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &assertion),
+            ("subject_token", token),
+            ("subject_token_type", kind),
+            ("audience", BANK),
+            ("resource", ACCOUNTS),
+        ];
+        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
+        let response = send_form(&self.authority, &[], &all, now);
+        judged(&response).map_err(|(_, error)| {
+            let description = body(&response)["error_description"].clone();
+            (error, description.as_str().unwrap_or_default().to_owned())
+        })
+    }
+
+    /// Asks for a grant of this type with the agent's own token.
+    fn own(&self, kind: &str, more: &[(&str, &str)]) -> Answer {
+        let mut all = vec![("requested_token_type", kind)];
+        all.extend(more);
+        let token = self.token(&json!({}));
+        self.exchange("agent", (&token, ACCESS_TOKEN), &all, now())
+    }
+
+    /// Asks for a grant with this transaction, as the border service.
+    fn carried(&self, changes: &Value, more: &[(&str, &str)]) -> Answer {
+        let token = self.transaction(changes);
+        self.exchange("border", (&token, TXN_TOKEN), more, at(NOW + 5))
+    }
+
+    /// Returns the claims of a grant that verifies with the published keys.
+    fn grant(&self, answer: &Value, typ: &str) -> Value {
+        let text = answer["access_token"].as_str().unwrap();
+        assert_eq!(header(text)["typ"], typ);
+        let jwks = self.authority.oauth().jwks(now());
+        let set = JwkSet::parse(jwks.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap();
+        let token = Unverified::parse(text).unwrap();
+        let key = set.select(token.header().kid(), token.header().alg());
+        let verified = token.verify(key.unwrap()).unwrap();
+        serde_json::from_slice(verified.payload()).unwrap()
+    }
+}
+
+fn named(key: SigningKey) -> SigningKey {
+    let id = key.verifying_key().thumbprint().to_string();
+    key.with_key_id(id)
+}
+
+fn merged(mut claims: Value, changes: &Value) -> Value {
+    for (name, value) in changes.as_object().unwrap() {
+        claims[name] = value.clone();
+    }
+    claims
+        .as_object_mut()
+        .unwrap()
+        .retain(|_, it| !it.is_null());
+    claims
+}
+
+fn refused(error: &str, description: &str) -> Answer {
+    Err((error.to_owned(), description.to_owned()))
+}
+
+fn target() -> Answer {
+    refused(
+        "invalid_target",
+        "name one resource that this client may use",
+    )
+}
+
+/// JAG-30, JAG-31, JAG-12, TEX-03: an identity assertion for the client by its name there.
+#[test]
+fn an_id_jag_is_issued() {
+    let world = World::new();
+    let granted = world.own(ID_JAG, &[]).unwrap();
+    assert_eq!(granted["issued_token_type"], ID_JAG);
+    assert_eq!(granted["token_type"], "N_A");
+    assert_eq!(granted["scope"], "pay read");
+    assert_eq!(granted["expires_in"], 60);
+    assert_eq!(granted.get("refresh_token"), None);
+    let mut claims = world.grant(&granted, "oauth-id-jag+jwt");
+    let jti = claims.as_object_mut().unwrap().remove("jti").unwrap();
+    assert!(jti.as_str().unwrap().len() >= 22);
+    let expected = json!({
+        "iss": BASE, "sub": "customer-7", "aud": BANK, "client_id": "shop-agent", "iat": NOW,
+        "exp": NOW + 60, "scope": "pay read", "resource": ACCOUNTS, "auth_time": NOW,
+        "act": {"iss": BASE, "sub": "agent"}, "cnf": common::confirmation(&world.agent),
+    });
+    assert_eq!(claims, expected);
+}
+
+/// CHN-07, CHN-03: a JWT grant; the login stays here.
+#[test]
+fn a_jwt_grant_is_issued() {
+    let world = World::new();
+    // The standard permits either parameter for the other server.
+    let by_resource = [("audience", ""), ("resource", BANK)];
+    for more in [&[][..], &by_resource] {
+        let granted = world.own(JWT, more).unwrap();
+        assert_eq!(granted["issued_token_type"], JWT);
+        assert_eq!(granted["token_type"], "N_A");
+        let claims = world.grant(&granted, "JWT");
+        assert_eq!(claims["sub"], "customer-7");
+        assert_eq!(claims["aud"], BANK);
+        assert_eq!(claims["resource"], ACCOUNTS);
+        assert_eq!(claims.get("auth_time"), None);
+    }
+}
+
+/// TXC-02, TXC-03: the grant carries the transaction and its facts, and tells of no service here.
+#[test]
+fn a_grant_carries_the_transaction() {
+    let world = World::new();
+    for more in [&[][..], &[("requested_token_type", JWT)]] {
+        let granted = world.carried(&json!({}), more).unwrap();
+        assert_eq!(granted["issued_token_type"], JWT);
+        assert_eq!(granted["token_type"], "N_A");
+        assert_eq!(granted["scope"], "pay");
+        assert_eq!(granted["expires_in"], 25);
+        let mut claims = world.grant(&granted, "txn-chain+jwt");
+        claims.as_object_mut().unwrap().remove("jti").unwrap();
+        let expected = json!({
+            "iss": BASE, "sub": "customer-7", "aud": BANK, "iat": NOW + 5, "exp": NOW + 30,
+            "scope": "pay", "txn": "t-1", "resource": [ACCOUNTS],
+            "txn_claims": {"amount": 10}, "cnf": common::confirmation(&world.agent),
+        });
+        assert_eq!(claims, expected);
+    }
+}
+
+/// TXC-02: a fact that the other domain would not compare keeps the transaction here.
+#[test]
+fn a_transaction_with_another_fact_stays() {
+    let world = World::new();
+    let reason = "the transaction has a context that cannot leave its domain";
+    let stays = refused("invalid_target", reason);
+    for tctx in [
+        json!({"city": "x"}),
+        json!({"amount": 10, "city": "x"}),
+        json!({"req_wl": "x"}),
+    ] {
+        let found = world.carried(&json!({"tctx": tctx}), &[]);
+        assert_eq!(found, stays, "{tctx}");
+    }
+    for tctx in [json!({}), json!(null)] {
+        let granted = world.carried(&json!({"tctx": tctx}), &[]).unwrap();
+        let claims = world.grant(&granted, "txn-chain+jwt");
+        assert_eq!(claims.get("txn_claims"), None);
+    }
+    // Services within the domain are not told, whatever the rules name.
+    let world = World::with(every().transaction_member("req_wl"));
+    let found = world.carried(&json!({"tctx": {"req_wl": "x"}}), &[]);
+    assert_eq!(found, stays);
+}
+
+/// TXC-02, CHN-07: who may ask for what.
+#[test]
+fn a_client_needs_the_operators_word() {
+    let world = World::new();
+    let token = world.token(&json!({}));
+    let ask = |client: &str, kind: &str, more: &[(&str, &str)]| {
+        world.exchange(client, (&token, kind), more, now())
+    };
+    let unnamed = "this client may not ask for grants for that server";
+    let unnamed = refused("unauthorized_client", unnamed);
+    let not_border = "this client may not take transactions out of the trust domain";
+    let not_border = refused("unauthorized_client", not_border);
+    for kind in [ID_JAG, JWT] {
+        let asked = [("requested_token_type", kind)];
+        assert_eq!(ask("plain", ACCESS_TOKEN, &asked), unnamed);
+        let others = "this client may not exchange tokens for that resource";
+        let others = refused("unauthorized_client", others);
+        assert_eq!(ask("other", ACCESS_TOKEN, &asked), others);
+        // It serves the resource of the token.
+        let granted = ask("gateway", ACCESS_TOKEN, &asked).unwrap();
+        let typ = if kind == JWT {
+            "JWT"
+        } else {
+            "oauth-id-jag+jwt"
+        };
+        let claims = world.grant(&granted, typ);
+        assert_eq!(claims["client_id"], "shop-gw");
+        let chain = json!({"iss": BASE, "sub": "gateway", "act": {"iss": BASE, "sub": "agent"}});
+        assert_eq!(claims["act"], chain);
+    }
+    let transaction = world.transaction(&json!({}));
+    for (client, expected) in [("plain", unnamed), ("other", not_border)] {
+        let found = world.exchange(client, (&transaction, TXN_TOKEN), &[], at(NOW + 5));
+        assert_eq!(found, expected);
+    }
+    // Its own token is good for grants alone, and not for another access token.
+    let found = ask(
+        "agent",
+        ACCESS_TOKEN,
+        &[("audience", ""), ("resource", FILES)],
+    );
+    let others = "this client may not exchange tokens for that resource";
+    assert_eq!(found, refused("unauthorized_client", others));
+}
+
+/// CHN-07, JAG-30, TEX-05: targets, scopes and subjects that no rule names.
+#[test]
+fn what_no_rule_names_is_refused() {
+    let world = World::new();
+    let wider = "the token would permit more than its subject token";
+    for kind in [ID_JAG, JWT] {
+        for more in [
+            [("audience", "https://as.other.example")],
+            [("audience", "")],
+            [("resource", CARDS)],
+        ] {
+            assert_eq!(world.own(kind, &more), target(), "{kind} {more:?}");
+        }
+        let found = world.own(kind, &[("scope", "pay close")]);
+        assert_eq!(found, refused("invalid_scope", wider));
+        let found = world.own(kind, &[("scope", "pay")]).unwrap();
+        assert_eq!(found["scope"], "pay");
+        let ask = |changes: Value| {
+            let token = world.token(&changes);
+            let asked = [("requested_token_type", kind)];
+            world.exchange("agent", (&token, ACCESS_TOKEN), &asked, now())
+        };
+        let unknown = "its subject is not known to the other domain";
+        assert_eq!(
+            ask(json!({"sub": "bob"})),
+            refused("invalid_request", unknown)
+        );
+        assert_eq!(ask(json!({"aud": FILES})), target());
+        assert_eq!(
+            ask(json!({"exp": NOW})),
+            refused("invalid_request", "it has expired")
+        );
+        let one = json!([{"type": "aims_tool", "actions": ["t"], "tool": "t", "arguments": {},
+            "call_digest": "x"}]);
+        let one = ask(json!({"authorization_details": one}));
+        let reason = "a token for one call is used for that call, and not exchanged";
+        assert_eq!(one, refused("invalid_request", reason));
+    }
+    let scope = "a scope is unknown or not for this client";
+    let found = world.carried(&json!({}), &[("scope", "pay close")]);
+    assert_eq!(found, refused("invalid_scope", scope));
+    let found = world.carried(&json!({"scope": "orders"}), &[]);
+    assert_eq!(found, refused("invalid_scope", scope));
+    let found = world.carried(&json!({"sub": "bob"}), &[]);
+    let unknown = "its subject is not known to the other domain";
+    assert_eq!(found, refused("invalid_request", unknown));
+    // A transaction gives no identity assertion.
+    let found = world.carried(&json!({}), &[("requested_token_type", ID_JAG)]);
+    assert_eq!(found.unwrap_err().0, "invalid_request");
+}
+
+/// JAG-30, CHN-07, TXC-02: a profile that the operator has not chosen is refused.
+#[test]
+fn a_profile_that_is_not_chosen_is_refused() {
+    let all = [
+        rules().issue_id_jag(),
+        rules().issue_jwt(),
+        rules().issue_transactions(),
+    ];
+    for (own, rules) in all.into_iter().enumerate() {
+        let world = World::with(rules);
+        let found = [
+            world.own(ID_JAG, &[]),
+            world.own(JWT, &[]),
+            world.carried(&json!({}), &[]),
+        ];
+        for (at, found) in found.into_iter().enumerate() {
+            match at == own {
+                true => assert!(found.is_ok(), "{own} {found:?}"),
+                false => assert_eq!(found, target(), "{own} {at}"),
+            }
+        }
+    }
+}
+
+/// DEL-01, T-164: the grant ends with its token, and is bound to the same key.
+#[test]
+fn a_grant_is_no_more_than_its_token() {
+    let world = World::new();
+    for (kind, typ) in [(ID_JAG, "oauth-id-jag+jwt"), (JWT, "JWT")] {
+        let token = world.token(&json!({}));
+        let asked = [("requested_token_type", kind)];
+        let late = world.exchange("agent", (&token, ACCESS_TOKEN), &asked, at(NOW + 90));
+        let late = late.unwrap();
+        assert_eq!(late["expires_in"], 10);
+        assert_eq!(world.grant(&late, typ)["exp"], NOW + 100);
+        // The token is bound to another key, and no actor was appended.
+        let cnf = json!({"cnf": common::confirmation(&es256())});
+        let token = world.token(&cnf);
+        let found = world.exchange("agent", (&token, ACCESS_TOKEN), &asked, now());
+        assert_eq!(found.unwrap_err().0, "invalid_request", "{kind}");
+    }
+}
+
+/// JAG-11: the assertion is for a tool, and the request names it where there are several.
+#[test]
+fn an_id_jag_is_for_a_resource() {
+    let world = World::new();
+    let granted = world.own(ID_JAG, &[("resource", "")]).unwrap();
+    let claims = world.grant(&granted, "oauth-id-jag+jwt");
+    assert_eq!(claims["resource"], ACCOUNTS);
+    let world = World::with(every().resource(CARDS.parse().unwrap()));
+    assert_eq!(world.own(ID_JAG, &[("resource", "")]), target());
+    let granted = world.own(ID_JAG, &[("resource", CARDS)]).unwrap();
+    let claims = world.grant(&granted, "oauth-id-jag+jwt");
+    assert_eq!(claims["resource"], CARDS);
+    let granted = world.own(JWT, &[("resource", "")]).unwrap();
+    assert_eq!(world.grant(&granted, "JWT").get("resource"), None);
+}
+
+/// ATJ-01, JAG-32: a grant is no token of this server.
+#[test]
+fn a_grant_is_no_access_token_here() {
+    let world = World::new();
+    for kind in [ID_JAG, JWT] {
+        let granted = world.own(kind, &[]).unwrap();
+        let text = granted["access_token"].as_str().unwrap();
+        let asked = [("requested_token_type", kind)];
+        let found = world.exchange("gateway", (text, ACCESS_TOKEN), &asked, now());
+        let reason = "its typ is not that of its kind";
+        assert_eq!(found, refused("invalid_request", reason));
+        let found = world.exchange("agent", (text, JWT), &asked, now());
+        assert_eq!(found.unwrap_err().0, "invalid_request");
+    }
+}
+
+/// CHN-06, JAG-17: the metadata name the types.
+#[test]
+fn the_metadata_name_the_types() {
+    let find = |authority: &Authority| {
+        let response = get(authority, "/.well-known/oauth-authorization-server", now());
+        let member = "identity_chaining_requested_token_types_supported";
+        body(&response).get(member).cloned()
+    };
+    assert_eq!(find(&World::new().authority), Some(json!([ID_JAG, JWT])));
+    let world = World::with(rules().issue_transactions());
+    assert_eq!(find(&world.authority), Some(json!([JWT])));
+    assert_eq!(find(&common::authority()), None);
+}
+
+/// T-04: rules that cannot work are refused at the start.
+#[test]
+fn rules_are_checked_at_the_start() {
+    let fails = |rules: OutgoingGrants| {
+        let found = builder().outgoing_grants(rules).build(now());
+        found.err().unwrap().code()
+    };
+    let to = |audience: &str| {
+        let audience = aims_oauth_wire::names::Issuer::loopback(audience);
+        let audience = audience.or_else(|_| TOOLS.parse()).unwrap();
+        OutgoingGrants::new(audience, Arc::new(Names)).issue_jwt()
+    };
+    assert_eq!(fails(to(BASE)), "authority.domain");
+    // A grant for it would have the `aud` of an access token.
+    assert_eq!(fails(to(TOOLS)), "authority.domain");
+    assert_eq!(fails(rules()), "authority.domain");
+    assert_eq!(
+        fails(every().resource(BANK.parse().unwrap())),
+        "authority.domain"
+    );
+    for lifetime in [0, 301] {
+        let rules = every().lifetime(Duration::from_secs(lifetime));
+        assert_eq!(fails(rules), "authority.lifetime");
+    }
+    let twice = builder().outgoing_grants(every()).outgoing_grants(every());
+    assert_eq!(twice.build(now()).err().unwrap().code(), "authority.domain");
+}
