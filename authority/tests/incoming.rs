@@ -593,7 +593,7 @@ fn unknown_details_are_refused() {
     assert_eq!(found.unwrap_err().0, "invalid_authorization_details");
 }
 
-/// F: a revocation of the subject reaches grants that were issued before it.
+/// A revocation of the subject reaches grants that were issued before it.
 #[test]
 fn a_revoked_subject_gets_no_token() {
     let world = World::new();

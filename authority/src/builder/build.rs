@@ -67,8 +67,8 @@ impl Builder {
     /// # Errors
     ///
     /// `authority.base_url`, `authority.trust_domain`, `authority.resources`, `authority.clients`,
-    /// `authority.domain`, `authority.client_authority`, `authority.key`, `authority.key_algorithm`,
-    /// `authority.bundle`, `authority.lifetime`, and those of
+    /// `authority.domain`, `authority.client_authority`, `authority.key`,
+    /// `authority.key_algorithm`, `authority.bundle`, `authority.lifetime`, and those of
     /// [`IdentityServer::declare`](crate::IdentityServer::declare).
     pub fn build(mut self, now: UnixTime) -> Result<Authority, Error> {
         let base = Base::parse(&self.base_url)?;

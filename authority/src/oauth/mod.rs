@@ -225,7 +225,7 @@ pub(crate) struct NewToken<'a> {
     /// The grant that the token belongs to. `jti` begins with its id.
     pub(crate) grant: Option<&'a str>,
     pub(crate) expires: UnixTime,
-    /// What it carries over from the grant of another domain.
+    /// The claims that it carries over from the grant of another domain.
     pub(crate) carried: Option<&'a Carried>,
     /// The rights of the token that it is made from, in the vocabulary of this one. It must not
     /// permit more.

@@ -125,12 +125,8 @@ fn subject(
     let subject = subject.ok_or_else(|| bad("its subject is none of this server"))?;
     server.check_subject(&subject, request.now)?;
     let parties = [subject.as_str(), request.client.client_id.as_str()];
-    if server.is_any_revoked(
-        parties,
-        claims.act.as_ref(),
-        claims.iat.as_secs(),
-        request.now,
-    )? {
+    let issued = claims.iat.as_secs();
+    if server.is_any_revoked(parties, claims.act.as_ref(), issued, request.now)? {
         return Err(bad(
             "its subject, its client or an actor was revoked or withdrawn",
         ));
