@@ -491,7 +491,7 @@ fn no_wider_scope_is_given() {
     assert_eq!(found.unwrap()["scope"], "list");
 }
 
-/// JAG-40, JAG-44, T-04: the token is for one resource, which the grant names if it names some.
+/// JAG-40, JAG-44, JAG-11: the token is for one resource, which the grant names if it names some.
 #[test]
 fn the_resource_is_the_grants() {
     let world = World::new();

@@ -487,7 +487,7 @@ fn the_metadata_name_the_types() {
     assert_eq!(find(&common::authority()), None);
 }
 
-/// T-04: rules that cannot work are refused at the start.
+/// JAG-11: rules that cannot work are refused at the start.
 #[test]
 fn rules_are_checked_at_the_start() {
     let fails = |rules: OutgoingGrants| {
