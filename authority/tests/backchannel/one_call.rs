@@ -1,0 +1,209 @@
+//! The tokens for one call.
+
+use std::sync::Arc;
+
+use aims_authority::{Client, Exchange, ExchangeTable, Transaction, TransactionPolicy};
+use aims_oauth_wire::delegate::ScopeTable;
+use serde_json::{Map, Value, json};
+
+use super::payer::{
+    ask, call, decide, details, good, id, inbox, key, payer, poll, post, with, with_payer,
+};
+use crate::common::browser::{public, redeem, with_users};
+use crate::common::endpoint::{judged, refused, verified};
+use crate::common::{self, NOW, TOOLS, key_set, now};
+
+/// CIBA-30: from the request to the token, which is for the call alone.
+#[test]
+fn a_user_approves_one_call() {
+    let key = key();
+    let authority = with_payer(payer(&key)).build(now()).unwrap();
+    let answer = ask(&authority, &key, &good(&details()), now()).unwrap();
+    assert_eq!(answer["expires_in"], 300);
+    assert_eq!(answer["interval"], 5);
+    let id = id(&answer);
+    assert!(id.len() >= 22, "{id}");
+    let pending = refused(400, "authorization_pending");
+    assert_eq!(poll(&authority, &key, &id, now()), pending);
+
+    let page = inbox(&authority, "alice", now());
+    let code = call().digest().short_code();
+    for shown in [
+        "The payer",
+        "payer",
+        TOOLS,
+        "<strong>transfer</strong>",
+        "<dt>Argument amount</dt><dd><pre>10.5</pre>",
+        "<dt>Argument to</dt><dd><pre>&quot;bob&quot;</pre>",
+        &code,
+        "alice",
+    ] {
+        assert!(page.html.contains(shown), "{shown} in {}", page.html);
+    }
+    assert!(!page.html.contains(&id), "the id is a secret of the client");
+    decide(&authority, "allow", now());
+    assert!(
+        inbox(&authority, "alice", now())
+            .html
+            .contains("Nothing waits")
+    );
+
+    let answer = poll(&authority, &key, &id, now()).unwrap();
+    assert_eq!(answer.get("refresh_token"), None);
+    assert_eq!(answer["expires_in"], 120);
+    assert_eq!(answer["token_type"], "Bearer");
+    let claims = verified(&authority, answer["access_token"].as_str().unwrap(), now());
+    let granted: Value = serde_json::from_str(&details()).unwrap();
+    assert_eq!(answer["authorization_details"], granted);
+    assert_eq!(claims["authorization_details"], granted);
+    assert_eq!(claims["sub"], "alice");
+    assert_eq!(claims["client_id"], "payer");
+    assert_eq!(claims["aud"], TOOLS);
+    assert_eq!(claims["exp"], NOW + 120);
+    assert_eq!(claims["auth_time"], NOW);
+    assert_eq!(claims.get("scope"), None);
+    assert!(claims["cnf"]["jwk"].is_object());
+    let identity = answer["id_token"]
+        .as_str()
+        .unwrap()
+        .split('.')
+        .nth(1)
+        .unwrap();
+    let identity: Value =
+        serde_json::from_slice(&aims_jose::base64url::decode(identity).unwrap()).unwrap();
+    assert_eq!(
+        (&identity["sub"], &identity["aud"]),
+        (&json!("alice"), &json!("payer"))
+    );
+    // Once.
+    assert_eq!(
+        poll(&authority, &key, &id, now()),
+        refused(400, "invalid_grant")
+    );
+}
+
+/// The authorization code gives a token for one call without a refresh token, and its page shows
+/// the call in the same way.
+#[test]
+fn a_code_for_one_call_is_not_renewed() {
+    let authority = with_users().client(public()).build(now()).unwrap();
+    let details = details();
+    let asked = common::browser::with("authorization_details", Some(&details));
+    let page = common::browser::page(&authority, &asked, now());
+    assert!(
+        page.html
+            .contains("<dt>Argument amount</dt><dd><pre>10.5</pre>")
+    );
+    assert!(!page.html.contains("unverified"));
+    let code = common::browser::code(&authority, &asked, now());
+    let answer = redeem(&authority, &code, &[], &[], now()).unwrap();
+    assert_eq!(answer.get("refresh_token"), None);
+    assert_eq!(answer["expires_in"], 120);
+}
+
+/// T-113: a token for one call has no second token beside it, not even for the same tool.
+#[test]
+fn a_token_for_one_call_is_not_exchanged() {
+    let key = key();
+    let tool = Client::with_keys("tool", key_set(&key))
+        .serves(TOOLS)
+        .allow(TOOLS, ["call", "list"]);
+    let rows = ScopeTable::new([("call", "call")]).unwrap();
+    let table = ExchangeTable::new().allow(TOOLS, TOOLS, rows);
+    let authority = with_payer(payer(&key))
+        .client(tool)
+        .exchange(Arc::new(table));
+    let authority = authority.build(now()).unwrap();
+    let details = details();
+    let approved = with(&good(&details), "scope", "openid call");
+    let scoped = [
+        ("scope", "openid call"),
+        ("resource", TOOLS),
+        ("login_hint", "alice"),
+    ];
+    for (asked, expected) in [
+        (&approved[..], refused(400, "invalid_request")),
+        (&scoped[..], Ok(json!("call"))),
+    ] {
+        let id = id(&ask(&authority, &key, asked, now()).unwrap());
+        decide(&authority, "allow", now());
+        let answer = poll(&authority, &key, &id, now()).unwrap();
+        let all = [
+            (
+                "grant_type",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ),
+            ("subject_token", answer["access_token"].as_str().unwrap()),
+            (
+                "subject_token_type",
+                "urn:ietf:params:oauth:token-type:access_token",
+            ),
+            ("resource", TOOLS),
+        ];
+        let found = judged(&post(&authority, "/token", ("tool", &key), &all, now()));
+        assert_eq!(found.map(|it| it["scope"].clone()), expected);
+    }
+}
+
+#[derive(Debug)]
+struct Shop;
+
+impl TransactionPolicy for Shop {
+    fn decide(
+        &self,
+        _exchange: &Exchange<'_>,
+        details: &Map<String, Value>,
+        _context: &Map<String, Value>,
+    ) -> Option<Transaction> {
+        let scopes = ScopeTable::new([("call", "order")]).unwrap();
+        Some(Transaction::new(scopes).with_details(details.clone()))
+    }
+}
+
+/// T-113: a token for one call opens one transaction, and another token as many as it likes.
+#[test]
+fn a_token_for_one_call_opens_one_transaction() {
+    let key = key();
+    let tool = Client::with_keys("tool", key_set(&key)).serves(TOOLS);
+    let authority = with_payer(payer(&key)).client(tool);
+    let authority = authority.transactions(Arc::new(Shop)).build(now()).unwrap();
+    let details = details();
+    let approved = with(&good(&details), "scope", "openid call");
+    let scoped = [
+        ("scope", "openid call"),
+        ("resource", TOOLS),
+        ("login_hint", "alice"),
+    ];
+    let call = json!({"call_digest": call().digest().to_string()}).to_string();
+    let opened = Ok(json!("order"));
+    let spent = refused(400, "invalid_request");
+    for (asked, second) in [(&approved[..], &spent), (&scoped[..], &opened)] {
+        // Each approval has a call of its own to spend.
+        for _ in 0..2 {
+            let id = id(&ask(&authority, &key, asked, now()).unwrap());
+            decide(&authority, "allow", now());
+            let answer = poll(&authority, &key, &id, now()).unwrap();
+            let all = [
+                (
+                    "grant_type",
+                    "urn:ietf:params:oauth:grant-type:token-exchange",
+                ),
+                ("subject_token", answer["access_token"].as_str().unwrap()),
+                (
+                    "subject_token_type",
+                    "urn:ietf:params:oauth:token-type:access_token",
+                ),
+                (
+                    "requested_token_type",
+                    "urn:ietf:params:oauth:token-type:txn_token",
+                ),
+                ("audience", "example.org"),
+                ("request_details", &call),
+            ];
+            for expected in [&opened, second] {
+                let found = judged(&post(&authority, "/token", ("tool", &key), &all, now()));
+                assert_eq!(found.map(|it| it["scope"].clone()), *expected);
+            }
+        }
+    }
+}

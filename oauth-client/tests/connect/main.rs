@@ -1,0 +1,19 @@
+//! From the URL of a tool to its tokens: the server, the identity and the grant are found.
+
+#![cfg(feature = "tokio")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod grant;
+mod identity;
+mod scope;
+mod server;
+mod signed_metadata;
+mod store;
+mod world;

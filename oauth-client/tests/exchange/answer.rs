@@ -1,0 +1,222 @@
+//! The answers to an exchange.
+
+use aims_oauth_client::{Error, Impersonation, SubjectToken, TokenRules};
+use aims_oauth_wire::delegate::{Crossing, Kind};
+use serde_json::{Value, json};
+
+use super::tokens::{
+    JWT, TOOL, answer, delegation, exchanged, impersonation, judged, source, target,
+};
+use crate::common::{NOW, Script, code, json_answer};
+
+/// TEX-06: an answer that is more than what was asked for, or lacks the actor, is
+/// refused. Each row differs from a good answer in one thing.
+#[tokio::test(start_paused = true)]
+async fn answers_are_judged() {
+    let no = json!({});
+    let rows = [
+        (no.clone(), no.clone(), "ok", "ok"),
+        // Keycloak ignores `actor_token`.
+        (json!({"act": null}), no.clone(), "grant.actor", "ok"),
+        (
+            json!({"act": {"sub": "other"}}),
+            no.clone(),
+            "grant.actor",
+            "ok",
+        ),
+        (json!({"act": {}}), no.clone(), "grant.actor", "ok"),
+        // Only the outermost actor counts.
+        (
+            json!({"act": {"sub": "other", "act": {"sub": "agent"}}}),
+            no.clone(),
+            "grant.actor",
+            "ok",
+        ),
+        (
+            no.clone(),
+            json!({"issued_token_type": JWT}),
+            "grant.issued_token_type",
+            "",
+        ),
+        (
+            no.clone(),
+            json!({"issued_token_type": null}),
+            "grant.issued_token_type",
+            "",
+        ),
+        (
+            no.clone(),
+            json!({"token_type": "N_A"}),
+            "grant.token_type",
+            "",
+        ),
+        // Keycloak may add scopes, and may say so or not.
+        (
+            no.clone(),
+            json!({"scope": "read write"}),
+            "grant.scope",
+            "",
+        ),
+        (
+            json!({"scope": "read write"}),
+            no.clone(),
+            "grant.scope",
+            "",
+        ),
+        (
+            json!({"scope": "read write"}),
+            json!({"scope": null}),
+            "grant.scope",
+            "",
+        ),
+        // Keycloak gives a new lifetime.
+        (no.clone(), json!({"expires_in": 700}), "grant.lifetime", ""),
+        (no.clone(), json!({"expires_in": 604}), "ok", "ok"),
+    ];
+    for (claims, response, delegated, impersonated) in rows {
+        let body = answer(&exchanged(&claims), &response);
+        let shown = format!("{claims} {response}");
+        assert_eq!(
+            judged(delegation(), body.clone()).await,
+            delegated,
+            "{shown}"
+        );
+        let expected = if impersonated.is_empty() {
+            delegated
+        } else {
+            impersonated
+        };
+        assert_eq!(judged(impersonation(), body).await, expected, "{shown}");
+    }
+}
+
+/// Deviations of a server are accepted by name.
+#[tokio::test(start_paused = true)]
+async fn deviations_are_accepted_by_name() {
+    let longer = answer(&exchanged(&json!({})), &json!({"expires_in": 700}));
+    assert_eq!(
+        judged(impersonation().accept_new_lifetime(), longer.clone()).await,
+        "ok"
+    );
+    let short = impersonation().max_lifetime(std::time::Duration::from_secs(60));
+    let body = answer(&exchanged(&json!({})), &json!({}));
+    assert_eq!(
+        judged(short.accept_new_lifetime(), body).await,
+        "grant.lifetime"
+    );
+    let opaque = answer(&"opaque".into(), &json!({}));
+    assert_eq!(judged(delegation(), opaque.clone()).await, "grant.actor");
+    assert_eq!(judged(impersonation(), opaque.clone()).await, "ok");
+    assert_eq!(
+        judged(delegation().accept_opaque_answer(), opaque).await,
+        "ok"
+    );
+    // Wider than requested may be accepted, wider than the subject token not.
+    for (scope, expected) in [("read write", "ok"), ("read x", "grant.wider")] {
+        let wider = json!({ "scope": scope });
+        let wider = answer(&exchanged(&wider), &wider);
+        let script = Script::new(move |_, _| json_answer(200, &wider));
+        let source = source(&script, TokenRules::new().accept_wider_scopes());
+        assert_eq!(code(source.token(impersonation()).await), expected);
+    }
+}
+
+/// An answer that does not say how long it lives is judged by its `exp`, and without one by the
+/// time that it is used for.
+#[tokio::test(start_paused = true)]
+async fn a_lifetime_that_is_not_stated_is_judged() {
+    let most = |seconds: u64| {
+        let grant = impersonation().accept_new_lifetime();
+        grant.max_lifetime(std::time::Duration::from_secs(seconds))
+    };
+    let silent = json!({"expires_in": null});
+    let jwt = |exp: u64| answer(&exchanged(&json!({"exp": NOW + exp})), &silent);
+    assert_eq!(judged(impersonation(), jwt(700)).await, "grant.lifetime");
+    assert_eq!(judged(impersonation(), jwt(600)).await, "ok");
+    assert_eq!(judged(most(60), jwt(300)).await, "grant.lifetime");
+    assert_eq!(judged(most(60), jwt(60)).await, "ok");
+    // The later of both counts.
+    let body = answer(
+        &exchanged(&json!({"exp": NOW + 300})),
+        &json!({"expires_in": 60}),
+    );
+    assert_eq!(judged(most(60), body).await, "grant.lifetime");
+    let opaque = answer(&"opaque".into(), &silent);
+    assert_eq!(judged(most(60), opaque.clone()).await, "grant.lifetime");
+    assert_eq!(judged(most(300), opaque).await, "ok");
+}
+
+/// If no scope was requested, the answer has none that the subject token has not.
+#[tokio::test(start_paused = true)]
+async fn a_subject_token_limits_scopes() {
+    let body = json!({"access_token": "user", "token_type": "Bearer", "expires_in": 900,
+        "scope": "read"});
+    let script = Script::new(move |_, _| json_answer(200, &body));
+    let own = source(&script, TokenRules::new());
+    let own = own
+        .token_for(&TOOL.parse().unwrap(), &"read".parse().unwrap())
+        .await
+        .unwrap();
+    for (scope, expected) in [("read", "ok"), ("read write", "grant.scope")] {
+        let body = answer(&"opaque".into(), &json!({"scope": scope}));
+        let grant = Impersonation::new(SubjectToken::of(&own), target(""));
+        assert_eq!(judged(grant, body).await, expected);
+    }
+    // The same if only the JWT says so.
+    for (scope, expected) in [("read", "ok"), ("read write", "grant.scope")] {
+        let wider = exchanged(&json!({ "scope": scope }));
+        let body = answer(&wider, &json!({"scope": null}));
+        let grant = Impersonation::new(SubjectToken::of(&own), target(""));
+        assert_eq!(judged(grant, body).await, expected);
+    }
+    // Its lifetime is known, too.
+    let body = answer(&"opaque".into(), &json!({"expires_in": 910}));
+    let grant = Impersonation::new(SubjectToken::of(&own), target("read"));
+    assert_eq!(judged(grant, body).await, "grant.lifetime");
+}
+
+/// A JWT of the same issuer and kind is compared with the subject token; by a translation, in
+/// every dimension.
+#[tokio::test(start_paused = true)]
+async fn jwts_are_compared() {
+    let crossing = || {
+        Crossing::new(Kind::AccessToken, Some("https://as.example"))
+            .audience("https://app.example", TOOL)
+            .scopes_inward(
+                aims_oauth_wire::delegate::ScopeTable::new([("read", "read"), ("write", "write")])
+                    .unwrap(),
+            )
+    };
+    let own = |changes: &Value| {
+        let mut changes = changes.clone();
+        changes["act"] = Value::Null;
+        exchanged(&changes)
+    };
+    for (changes, expected) in [
+        (json!({}), "ok"),
+        (json!({"aud": "https://app.example"}), "delegate.audience"),
+        (json!({"exp": NOW + 601}), "delegate.lifetime"),
+        (json!({"client_id": "other"}), "delegate.actors"),
+        (json!({"sub": "bob"}), "delegate.other"),
+    ] {
+        let grant = impersonation().judged_by(crossing());
+        let found = judged(grant, answer(&own(&changes), &json!({}))).await;
+        assert_eq!(found, expected, "{changes}");
+    }
+    let opaque = answer(&"opaque".into(), &json!({}));
+    let grant = impersonation().judged_by(crossing());
+    assert_eq!(judged(grant, opaque).await, "grant.incomparable");
+}
+
+/// TEX-05: the server refuses the subject token by one of two codes. Neither is tried again.
+#[tokio::test(start_paused = true)]
+async fn a_refused_subject() {
+    for refusal in ["invalid_request", "invalid_grant", "invalid_target"] {
+        let body = json!({ "error": refusal });
+        let script = Script::new(move |_, _| json_answer(400, &body));
+        let failed = source(&script, TokenRules::new()).token(delegation()).await;
+        let failed: Error = failed.unwrap_err();
+        assert_eq!(failed.refusal().unwrap().error(), refusal);
+        assert_eq!(script.requests().len(), 1);
+    }
+}

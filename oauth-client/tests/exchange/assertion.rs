@@ -1,0 +1,236 @@
+//! JWT grants (RFC 7523), and the exchanges that give one.
+
+use std::sync::Arc;
+
+use aims_jose::provider::AWS_LC;
+use aims_oauth_client::{
+    DpopKey, Grant as _, GrantAudience, IdJagRequest, JwtBearer, JwtGrantRequest, SubjectToken,
+    TokenRules, drive,
+};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::tokens::{ACCESS_TOKEN, ID_JAG, JWT, TOOL, jwt, source, subject, target, with};
+use crate::common::{self, NOW, Paused, Script, client, code, json_answer, server_with};
+
+/// JWTA-10: one assertion, the resource and the scope. Its source decides by the audience.
+#[tokio::test(start_paused = true)]
+async fn an_assertion_of_the_platform() {
+    for (audience, expected) in [
+        (GrantAudience::Issuer, "https://as.example"),
+        (GrantAudience::TokenEndpoint, "https://as.example/token"),
+    ] {
+        let body = json!({"access_token": "t", "token_type": "Bearer", "expires_in": 300});
+        let script = Script::new(move |_, _| json_answer(200, &body));
+        let grant = JwtBearer::from_source(target("read"), |audience, _| {
+            Ok(format!("for {audience}").into())
+        });
+        let source = source(&script, TokenRules::new());
+        source.token(grant.with_audience(audience)).await.unwrap();
+        let form = script.forms().remove(0);
+        assert_eq!(form.get("assertion"), Some(&*format!("for {expected}")));
+        assert_eq!(form.get("resource"), Some(TOOL));
+        assert_eq!(form.get("scope"), Some("read"));
+    }
+    let script = Script::new(|_, _| json_answer(500, &json!({})));
+    let grant = JwtBearer::from_source(target("read"), |_, _| Err("no token".into()));
+    let failed = source(&script, TokenRules::new()).token(grant).await;
+    assert_eq!(code(failed), "oauth.authenticate");
+    assert!(script.requests().is_empty());
+}
+
+/// The tokens of two assertions are never interchanged, also if no subject is named.
+#[tokio::test(start_paused = true)]
+async fn each_assertion_has_its_token() {
+    let script = Script::new(|_, number| {
+        let body = json!({"access_token": format!("t{number}"), "token_type": "Bearer",
+            "expires_in": 300});
+        json_answer(200, &body)
+    });
+    let source = source(&script, TokenRules::new());
+    let grant = |assertion: &str| JwtBearer::new(target("read"), assertion);
+    let alice = source.token(grant("alice")).await.unwrap().fingerprint();
+    let bob = source.token(grant("bob")).await.unwrap().fingerprint();
+    assert_ne!(alice, bob);
+    let again = source.token(grant("alice")).await.unwrap();
+    assert_eq!(again.fingerprint(), alice);
+    // A subject that is named counts.
+    let named = JwtBearer::new(target("read").with_subject("carol"), "c");
+    assert_eq!(named.target().subject(), Some("carol"));
+}
+
+fn id_jag_claims(changes: &Value) -> Value {
+    let claims = json!({"iss": "https://idp.example", "sub": "alice", "aud": "https://b.example",
+        "client_id": "agent-at-b", "resource": TOOL, "iat": NOW, "exp": NOW + 300, "jti": "j"});
+    with(claims, changes)
+}
+
+async fn id_jag(
+    typ: &str,
+    changes: &Value,
+    response: &Value,
+    key: Option<&DpopKey>,
+) -> &'static str {
+    let token = jwt(typ, &id_jag_claims(changes));
+    let body = json!({"access_token": token.expose(), "issued_token_type": ID_JAG,
+        "token_type": "N_A", "expires_in": 300});
+    let body = with(body, response);
+    let script = Script::new(move |_, _| json_answer(200, &body));
+    let server = "https://b.example".parse().unwrap();
+    let subject = SubjectToken::id_token("id");
+    let mut request = IdJagRequest::new(subject, server, TOOL.parse().unwrap())
+        .scopes("read".parse().unwrap())
+        .for_client("agent-at-b".parse().unwrap());
+    if let Some(key) = key {
+        request = request.bound_to(key.clone());
+    }
+    let clock = Paused(Instant::now());
+    let first = request.begin(
+        Arc::new(client()),
+        Arc::new(server_with(&json!({}))),
+        common::at(NOW),
+    );
+    let found = drive(first.unwrap(), &script, &clock).await;
+    let form = script.forms().remove(0);
+    assert_eq!(
+        form.get("audience"),
+        Some("https://b.example"),
+        "JAG-10: the server"
+    );
+    assert_eq!(form.get("resource"), Some(TOOL), "JAG-10: the tool");
+    assert_eq!(form.get("requested_token_type"), Some(ID_JAG));
+    if let Ok(found) = &found {
+        assert_eq!(found.audience().as_str(), "https://b.example");
+        assert!(!format!("{found:?}").contains(token.expose()));
+    }
+    code(found)
+}
+
+/// JAG-10: an assertion of the identity provider is for this server, this client
+/// and this key.
+#[tokio::test(start_paused = true)]
+async fn an_id_jag_is_the_one_that_was_asked_for() {
+    let no = json!({});
+    const TYP: &str = "oauth-id-jag+jwt";
+    for (typ, changes, response, expected) in [
+        (TYP, no.clone(), no.clone(), "ok"),
+        (TYP, no.clone(), json!({"token_type": "n_a"}), "ok"),
+        ("JWT", no.clone(), no.clone(), "grant.assertion"),
+        (
+            TYP,
+            json!({"aud": "https://c.example"}),
+            no.clone(),
+            "grant.assertion",
+        ),
+        (TYP, json!({"aud": ["https://b.example"]}), no.clone(), "ok"),
+        (
+            TYP,
+            json!({"aud": ["https://b.example", "https://c.example"]}),
+            no.clone(),
+            "grant.assertion",
+        ),
+        (
+            TYP,
+            json!({"client_id": "other"}),
+            no.clone(),
+            "grant.assertion",
+        ),
+        (
+            TYP,
+            json!({"client_id": null}),
+            no.clone(),
+            "grant.assertion",
+        ),
+        (TYP, json!({"exp": NOW - 1}), no.clone(), "grant.expired"),
+        (
+            TYP,
+            no.clone(),
+            json!({"token_type": "Bearer"}),
+            "grant.token_type",
+        ),
+        (
+            TYP,
+            no.clone(),
+            json!({"issued_token_type": JWT}),
+            "grant.issued_token_type",
+        ),
+        (
+            TYP,
+            no.clone(),
+            json!({"scope": "read write"}),
+            "grant.scope",
+        ),
+        (
+            TYP,
+            no.clone(),
+            json!({"access_token": "opaque"}),
+            "grant.assertion",
+        ),
+    ] {
+        let found = id_jag(typ, &changes, &response, None).await;
+        assert_eq!(found, expected, "{typ} {changes} {response}");
+    }
+    let key = DpopKey::generate(AWS_LC).unwrap();
+    let other = DpopKey::generate(AWS_LC).unwrap();
+    for (jkt, expected) in [
+        (json!({"cnf": {"jkt": key.thumbprint().to_string()}}), "ok"),
+        (
+            json!({"cnf": {"jkt": other.thumbprint().to_string()}}),
+            "grant.assertion",
+        ),
+        (json!({}), "grant.assertion"),
+    ] {
+        assert_eq!(id_jag(TYP, &jkt, &no, Some(&key)).await, expected, "{jkt}");
+    }
+}
+
+/// CHN-02: the other server is named by `resource` or by `audience`, and the answer is a
+/// JWT for it, which is no access token.
+#[tokio::test(start_paused = true)]
+async fn a_grant_for_another_server() {
+    let no = json!({});
+    for (changes, response, expected) in [
+        (no.clone(), no.clone(), "ok"),
+        (
+            json!({"aud": "https://c.example"}),
+            no.clone(),
+            "grant.assertion",
+        ),
+        (
+            no.clone(),
+            json!({"issued_token_type": ACCESS_TOKEN}),
+            "grant.issued_token_type",
+        ),
+        (
+            no.clone(),
+            json!({"token_type": "Bearer"}),
+            "grant.token_type",
+        ),
+    ] {
+        for by_name in [false, true] {
+            let token = jwt("JWT", &id_jag_claims(&changes));
+            let body = json!({"access_token": token.expose(), "issued_token_type": JWT,
+                "token_type": "N_A", "expires_in": 60});
+            let body = with(body, &response);
+            let script = Script::new(move |_, _| json_answer(200, &body));
+            let server = "https://b.example".parse().unwrap();
+            let mut request = JwtGrantRequest::new(subject(), server).unwrap();
+            if by_name {
+                request = request.as_audience();
+            }
+            let (client, own) = (Arc::new(client()), Arc::new(server_with(&json!({}))));
+            let first = request.begin(client, own, common::at(NOW)).unwrap();
+            let found = drive(first, &script, &Paused(Instant::now())).await;
+            let form = script.forms().remove(0);
+            let named = ["resource", "audience"].map(|it| form.get(it).map(String::from));
+            let expected_name = Some("https://b.example".to_owned());
+            assert_eq!(named[usize::from(by_name)], expected_name);
+            assert_eq!(named[usize::from(!by_name)], None);
+            if let Ok(found) = &found {
+                let bearer = JwtBearer::of_jwt_grant(target("read"), found);
+                assert_eq!(bearer.target().resource().as_str(), TOOL);
+            }
+            assert_eq!(code(found), expected, "{changes} {response}");
+        }
+    }
+}
