@@ -15,8 +15,8 @@ use aims::Agent;
 use aims::agent::Error;
 use aims::fetch::{Fetch, FetchFuture};
 use aims::oauth_client::{
-    Authorizing, Connector, Identities, Receive, ReceiveFuture, Receiving, RedirectUri, Revoked,
-    Way,
+    Authorizing, Connector, Identities, Receive, ReceiveFuture, Receiving, RedirectUri,
+    RevocationSignal, Way,
 };
 use aims::oauth_wire::client_auth::PublicClient;
 use common::{CALL, Calls, ISSUER, TOOL, Then};
@@ -252,7 +252,7 @@ async fn a_revocation_signal_is_obeyed() {
     let (net, user) = (Net::refusing(&[FIRST]), User::default());
     let agent = agent(&net, &user);
     assert_eq!(call(&agent).await.unwrap(), 200);
-    let of = |issuer: &str| Revoked::of_issuer(issuer.parse().unwrap());
+    let of = |issuer: &str| RevocationSignal::of_issuer(issuer.parse().unwrap());
     let other = agent.drop_revoked(&of("https://other.example")).await;
     assert_eq!(other.unwrap(), 0);
     assert_eq!(call(&agent).await.unwrap(), 200);

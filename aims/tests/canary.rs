@@ -20,8 +20,8 @@ use aims::jose::base64url;
 use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_client::{
     Authorizing, BackchannelRequest, Connector, DeviceRequest, Identities, MemoryStore, Receive,
-    ReceiveFuture, Receiving, RedirectUri, Revoked, SubjectToken, Target, TokenSource, TokenStore,
-    UserGrant, drive,
+    ReceiveFuture, Receiving, RedirectUri, RevocationSignal, SubjectToken, Target, TokenSource,
+    TokenStore, UserGrant, drive,
 };
 use aims::oauth_wire::challenge::Challenges;
 use aims::oauth_wire::client_auth::ClientSecretBasic;
@@ -347,7 +347,7 @@ async fn no_secret_is_seen_of_an_agent() {
     net.refuse(Some((400, true)));
     seen.error(connection.log_out().await);
     net.refuse(None);
-    let signal = Revoked::of_issuer(ISSUER.parse().unwrap()).subject(planted("sub"));
+    let signal = RevocationSignal::of_issuer(ISSUER.parse().unwrap()).subject(planted("sub"));
     seen.error(connection.drop_revoked(&signal).await);
     seen.debug(&agent);
     let state = net.0.lock().unwrap();

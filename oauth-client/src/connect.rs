@@ -16,8 +16,8 @@ use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 use crate::source::drop_stored;
 use crate::store::TokenStore;
 use crate::{
-    AuthorizationRequest, Error, GrantAudience, Identities, Receive, Revoked, SubjectToken,
-    TokenRules,
+    AuthorizationRequest, Error, GrantAudience, Identities, Receive, RevocationSignal,
+    SubjectToken, TokenRules,
 };
 
 mod connection;
@@ -339,7 +339,7 @@ impl Connector {
     /// # Errors
     ///
     /// Those of the store.
-    pub async fn drop_revoked(&self, revoked: &Revoked) -> Result<usize, Error> {
+    pub async fn drop_revoked(&self, revoked: &RevocationSignal) -> Result<usize, Error> {
         match &self.0.store {
             Some(store) => drop_stored(&**store, revoked).await,
             None => Ok(0),

@@ -60,7 +60,7 @@ pub use known_server::KnownServer;
 pub use revocation::RevocationFlow;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use source::{Revoked, TokenSource};
+pub use source::{RevocationSignal, TokenSource};
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use step::drive;

@@ -21,7 +21,7 @@ use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 use http::{Response, StatusCode};
 use tokio::runtime::Handle;
 
-pub use self::held::Revoked;
+pub use self::held::RevocationSignal;
 pub(crate) use self::held::drop_stored;
 use self::slot::{Bound, Failed, Kept, Landing, Next, Renewal, Slot};
 use crate::step::drive;

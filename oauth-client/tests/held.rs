@@ -16,8 +16,8 @@ use aims_jose::base64url;
 use aims_jose::jwk::Thumbprint;
 use aims_jose::secret::SecretText;
 use aims_oauth_client::{
-    ClientCredentials, Error, Grant, Impersonation, JwtBearer, MemoryStore, Revoked, StoreFuture,
-    StoreKey, StoredValue, SubjectToken, Target, TokenSource, TokenStore, UserGrant,
+    ClientCredentials, Error, Grant, Impersonation, JwtBearer, MemoryStore, RevocationSignal,
+    StoreFuture, StoreKey, StoredValue, SubjectToken, Target, TokenSource, TokenStore, UserGrant,
 };
 use aims_oauth_wire::token::Form;
 use common::suite::{Code, TOOL, granted};
@@ -428,8 +428,8 @@ async fn a_signal_drops_what_it_is_about() {
         (None, None),
     ];
     let names = [Some("a"), Some("b"), Some("c"), Some("d"), Some("u1"), None];
-    let of = || Revoked::of_issuer("https://as.example".parse().unwrap());
-    let other = Revoked::of_issuer("https://other.example".parse().unwrap());
+    let of = || RevocationSignal::of_issuer("https://as.example".parse().unwrap());
+    let other = RevocationSignal::of_issuer("https://other.example".parse().unwrap());
     for (signal, dropped) in [
         (of(), &[0, 1, 2, 3, 4, 5][..]),
         (of().subject("u1"), &[0, 1, 4, 5]),
@@ -501,7 +501,7 @@ async fn each_dropped_grant_counts_once() {
     let of = |name: &str| target().with_subject(name);
     own.redeem(Code(of("u1"))).await.unwrap();
     other.redeem(Code(of("u2"))).await.unwrap();
-    let all = || Revoked::of_issuer("https://as.example".parse().unwrap());
+    let all = || RevocationSignal::of_issuer("https://as.example".parse().unwrap());
     // The first is in the memory of `own` alone now, and the second in the store alone for it.
     let signal = all().subject("u1");
     assert_eq!(other.drop_revoked(&signal).await.unwrap(), 1);
@@ -519,7 +519,7 @@ async fn a_signal_about_a_user_keeps_tokens_of_the_client() {
     let source = source(script.clone(), &store, start);
     let own = ClientCredentials::new(TOOL.parse().unwrap());
     let first = source.token(own.clone()).await.unwrap().fingerprint();
-    let all = Revoked::of_issuer(source.issuer().clone());
+    let all = RevocationSignal::of_issuer(source.issuer().clone());
     for (signal, dropped) in [
         (all.clone().subject("agent"), 0),
         (all.clone().session("s"), 0),
@@ -565,7 +565,7 @@ async fn a_signal_drops_tokens_of_an_unnamed_subject() {
             held.token(Arc::clone(&grant)).await.unwrap();
             // Another process, which has the store alone.
             let other = source(script.clone(), &store, start);
-            let signal = Revoked::of_issuer(held.issuer().clone()).subject("u1");
+            let signal = RevocationSignal::of_issuer(held.issuer().clone()).subject("u1");
             let dropping = if has_store { &other } else { &held };
             assert_eq!(
                 dropping.drop_revoked(&signal).await.unwrap(),
@@ -595,7 +595,7 @@ async fn a_signal_during_a_renewal() {
         let own = Arc::clone(&renewing);
         let then: Then = Box::new(move || {
             Box::pin(async move {
-                let signal = Revoked::of_issuer(own.issuer().clone());
+                let signal = RevocationSignal::of_issuer(own.issuer().clone());
                 own.drop_revoked(&signal).await.unwrap();
             })
         });

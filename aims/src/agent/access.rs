@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aims_oauth_client::{Connection, Connector, Explanation, Revoked, Token, TokenSource};
+use aims_oauth_client::{Connection, Connector, Explanation, RevocationSignal, Token, TokenSource};
 use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use http::{Response, StatusCode};
@@ -224,7 +224,7 @@ impl Agent {
     /// # Errors
     ///
     /// The errors of a store. All tokens in memory are dropped in every case.
-    pub async fn drop_revoked(&self, revoked: &Revoked) -> Result<usize, Error> {
+    pub async fn drop_revoked(&self, revoked: &RevocationSignal) -> Result<usize, Error> {
         let (mut dropped, mut ended) = (0_usize, Ok(()));
         for authorization in &self.0.tokens {
             let done = match &authorization.tokens {

@@ -14,7 +14,7 @@ use super::{Connector, Progress, Settings, Way, find};
 use crate::step::drive;
 use crate::{
     AuthorizationRequest, ClientCredentials, DpopKey, Error, IdJagRequest, Identity, JwtBearer,
-    Receiving, RegistrationFlow, Revoked, Target, Token, TokenSource, UserGrant,
+    Receiving, RegistrationFlow, RevocationSignal, Target, Token, TokenSource, UserGrant,
 };
 
 /// Gets tokens for one tool by the [way](Way) that its [`Connector`] found.
@@ -401,7 +401,7 @@ impl Connection {
     /// # Errors
     ///
     /// Those of [`TokenSource::drop_revoked`].
-    pub async fn drop_revoked(&self, revoked: &Revoked) -> Result<usize, Error> {
+    pub async fn drop_revoked(&self, revoked: &RevocationSignal) -> Result<usize, Error> {
         self.0.source.drop_revoked(revoked).await
     }
 

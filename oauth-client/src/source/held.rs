@@ -28,8 +28,8 @@ struct Removed {
 /// The maximum number of attempts to remove a value that others change.
 const ATTEMPTS: usize = 32;
 
-/// The tokens that a signal of an authorization server revokes, such as a logout token (OpenID
-/// Connect Back-Channel Logout) or a security event (CAEP, RISC). Verify the signal first.
+/// A signal of an authorization server that revokes tokens, such as a logout token (OpenID Connect
+/// Back-Channel Logout) or a security event (CAEP, RISC). Verify the signal first.
 ///
 /// A subject is the `sub` of the ID token that came with the login. Without an ID token, it is
 /// compared with the [subject](crate::Target::with_subject) by which the program names its user;
@@ -37,24 +37,24 @@ const ATTEMPTS: usize = 32;
 /// subject whose session is unknown. Tokens of the client itself have neither.
 ///
 /// ```
-/// use aims_oauth_client::{Error, Revoked, TokenSource};
+/// use aims_oauth_client::{Error, RevocationSignal, TokenSource};
 ///
 /// /// Returns how many grants ended.
 /// async fn logged_out(source: &TokenSource, sub: &str, sid: &str) -> Result<usize, Error> {
-///     let revoked = Revoked::of_issuer(source.issuer().clone()).subject(sub).session(sid);
+///     let revoked = RevocationSignal::of_issuer(source.issuer().clone()).subject(sub).session(sid);
 ///     source.drop_revoked(&revoked).await
 /// }
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is dropped until `TokenSource::drop_revoked`"]
-pub struct Revoked {
+pub struct RevocationSignal {
     issuer: Issuer,
     subject: Option<Box<str>>,
     session: Option<Box<str>>,
 }
 
-impl Revoked {
-    /// Creates the set of all tokens of this issuer.
+impl RevocationSignal {
+    /// Creates a signal about all tokens of this issuer.
     pub const fn of_issuer(issuer: Issuer) -> Self {
         Self {
             issuer,
@@ -63,13 +63,13 @@ impl Revoked {
         }
     }
 
-    /// Restricts the set to tokens of this subject.
+    /// Restricts the signal to tokens of this subject.
     pub fn subject(mut self, sub: impl Into<Box<str>>) -> Self {
         self.subject = Some(sub.into());
         self
     }
 
-    /// Restricts the set to tokens of this session.
+    /// Restricts the signal to tokens of this session.
     pub fn session(mut self, sid: impl Into<Box<str>>) -> Self {
         self.session = Some(sid.into());
         self
@@ -165,7 +165,7 @@ impl TokenSource {
     /// # Errors
     ///
     /// Those of the store. The tokens in memory are dropped in every case.
-    pub async fn drop_revoked(&self, revoked: &Revoked) -> Result<usize, Error> {
+    pub async fn drop_revoked(&self, revoked: &RevocationSignal) -> Result<usize, Error> {
         if !revoked.issuer.equals_in_discovery(self.issuer()) {
             return Ok(0);
         }
@@ -282,7 +282,10 @@ async fn remove(
 }
 
 /// Drops the stored tokens that a signal revoked, for a program that has no source for them.
-pub(crate) async fn drop_stored(store: &dyn TokenStore, revoked: &Revoked) -> Result<usize, Error> {
+pub(crate) async fn drop_stored(
+    store: &dyn TokenStore,
+    revoked: &RevocationSignal,
+) -> Result<usize, Error> {
     let (removed, ended) = remove_matching(store, &revoked.issuer, |it| revoked.holds(it)).await;
     ended.map(|()| removed.len())
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aims_oauth_client::{Identities, MemoryStore, Revoked, SubjectToken, TokenStore};
+use aims_oauth_client::{Identities, MemoryStore, RevocationSignal, SubjectToken, TokenStore};
 use aims_oauth_wire::client_auth::PublicClient;
 use serde_json::json;
 
@@ -28,7 +28,8 @@ async fn a_store_keeps_the_users_of_a_provider_apart() {
     assert_ne!(token("bob").await, alice);
     assert_eq!(token("alice").await, alice);
     // A signal may be about each of them.
-    let signal = Revoked::of_issuer("https://as.example".parse().unwrap()).subject("carol");
+    let signal =
+        RevocationSignal::of_issuer("https://as.example".parse().unwrap()).subject("carol");
     let other = connector(native(), &script, &user).with_store(Arc::clone(&store));
     assert_eq!(other.drop_revoked(&signal).await.unwrap(), 2);
     assert_ne!(token("alice").await, alice);
@@ -59,7 +60,7 @@ async fn a_signal_reaches_the_store() {
     let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
     let open = || connector(native(), &script, &user).with_store(Arc::clone(&store));
     connected(&open()).await.token().await.unwrap();
-    let of = |issuer: &str| Revoked::of_issuer(issuer.parse().unwrap());
+    let of = |issuer: &str| RevocationSignal::of_issuer(issuer.parse().unwrap());
     let other = of("https://other.example");
     assert_eq!(open().drop_revoked(&other).await.unwrap(), 0);
     connected(&open()).await.token().await.unwrap();
