@@ -124,14 +124,7 @@ impl AuthorizationServer {
         if self.registry.accepts_jwt_svids() {
             methods.push("spiffe_jwt");
         }
-        let mut by_certificate: Vec<&str> = self
-            .registry
-            .certificate_rules()
-            .map(|it| it.method())
-            .collect();
-        by_certificate.sort_unstable();
-        by_certificate.dedup();
-        methods.extend(by_certificate);
+        methods.extend(self.registry.certificate_methods());
         let authenticating = methods.clone();
         if self.registry.has_public_clients() || self.has_self_described_clients() {
             methods.push("none");

@@ -378,12 +378,13 @@ impl Registry {
         self.by_id.values().any(|client| client.is_public())
     }
 
-    /// Returns the certificate rules of all clients.
-    pub(crate) fn certificate_rules(&self) -> impl Iterator<Item = &CertificateRule> {
-        self.by_id.values().filter_map(|client| match &client.by {
-            ClientMatcher::Certificate { rule, .. } => Some(rule),
+    /// Returns the methods by which clients authenticate with certificates.
+    pub(crate) fn certificate_methods(&self) -> BTreeSet<&'static str> {
+        let method = |client: &Arc<Client>| match &client.by {
+            ClientMatcher::Certificate { rule, .. } => Some(rule.method()),
             _ => None,
-        })
+        };
+        self.by_id.values().filter_map(method).collect()
     }
 
     /// Checks that clients with certificates can be known.
