@@ -11,10 +11,6 @@ mod common;
 
 use std::sync::Arc;
 
-use aims_jose::alg::Algorithm;
-use aims_jose::jws::SigningInput;
-use aims_jose::key::SigningKey;
-use aims_jose::provider::AWS_LC;
 use aims_jose::secret::SecretText;
 use aims_oauth_client::{
     Error, Impersonation, JwtGrantRequest, SubjectToken, Target, TransactionService,
@@ -24,7 +20,7 @@ use aims_oauth_wire::InboundToken;
 use aims_oauth_wire::call::CallDigest;
 use aims_oauth_wire::delegate::ScopeTable;
 use aims_oauth_wire::transaction::CarriedTransaction;
-use common::{NOW, Paused, Script, client, code, json_answer, server_with, sleep};
+use common::{NOW, Paused, Script, client, code, json_answer, jwt, server_with, sleep, with};
 use http::HeaderMap;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -32,23 +28,6 @@ use tokio::time::Instant;
 const DOMAIN: &str = "trust-domain.example";
 const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-
-fn jwt(typ: &str, claims: &Value) -> SecretText {
-    let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
-    let input = SigningInput::new(typ, Algorithm::Es256, None, claims).unwrap();
-    input.sign(&key).unwrap().into_secret()
-}
-
-/// The base with these members; `null` removes one.
-fn with(mut base: Value, changes: &Value) -> Value {
-    for (name, value) in changes.as_object().unwrap() {
-        base[name] = value.clone();
-    }
-    base.as_object_mut()
-        .unwrap()
-        .retain(|_, value| !value.is_null());
-    base
-}
 
 fn access_token(changes: &Value) -> SecretText {
     let claims = json!({"iss": "https://as.example", "sub": "alice", "client_id": "agent",

@@ -8,6 +8,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use aims_fetch::{Fetch, FetchFuture};
+use aims_jose::alg::Algorithm;
+use aims_jose::jws::SigningInput;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
 use aims_jose::random::SecureRandom;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, UnixTime};
@@ -16,12 +20,30 @@ use aims_oauth_wire::client_auth::ClientSecretBasic;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::token::Form;
 use http::{Request, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 pub(crate) mod suite;
 
 pub(crate) const NOW: u64 = 1_800_000_000;
+
+/// Signs any claims by a new key.
+pub(crate) fn jwt(typ: &str, claims: &Value) -> SecretText {
+    let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
+    let input = SigningInput::new(typ, Algorithm::Es256, None, claims).unwrap();
+    input.sign(&key).unwrap().into_secret()
+}
+
+/// Returns the object with these members; `null` removes one.
+pub(crate) fn with(mut base: Value, changes: &Value) -> Value {
+    for (name, value) in changes.as_object().unwrap() {
+        base[name] = value.clone();
+    }
+    base.as_object_mut()
+        .unwrap()
+        .retain(|_, value| !value.is_null());
+    base
+}
 
 pub(crate) fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
@@ -295,14 +317,14 @@ impl Fetch for Script {
     }
 }
 
-pub(crate) fn json_answer(status: u16, body: &serde_json::Value) -> Response<Vec<u8>> {
+pub(crate) fn json_answer(status: u16, body: &Value) -> Response<Vec<u8>> {
     response(status)
         .body(body.to_string().into_bytes())
         .unwrap()
 }
 
 /// The metadata of the authorization server with these members.
-pub(crate) fn server_with(members: &serde_json::Value) -> ServerMetadata {
+pub(crate) fn server_with(members: &Value) -> ServerMetadata {
     let mut document =
         json!({"issuer": "https://as.example", "token_endpoint": "https://as.example/token"});
     for (name, value) in members.as_object().unwrap() {

@@ -7,8 +7,8 @@ use aims_oauth_wire::metadata::{MetadataSigner, ResourceMetadata};
 use aims_oauth_wire::names::Resource;
 use serde_json::{Value, json};
 
-use super::world::{TOOL, User, connected, connector, merged, native, none, tool, world};
-use crate::common::{self, code};
+use super::world::{TOOL, User, connected, connector, native, none, tool, world};
+use crate::common::{self, code, with};
 
 const SIGNER: &str = "https://tools.example";
 
@@ -73,7 +73,7 @@ async fn other_signed_metadata_is_refused() {
     let server = "https://as.example";
     let good = signed_metadata(TOOL, server, &key, common::NOW);
     let broader = "https://tools.example";
-    let broader = merged(
+    let broader = with(
         signed_metadata(broader, server, &key, common::NOW),
         &json!({"resource": broader}),
     );

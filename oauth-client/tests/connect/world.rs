@@ -16,7 +16,7 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::common::{Paused, Script, json_answer};
+use crate::common::{Paused, Script, json_answer, with};
 
 pub(crate) const TOOL: &str = "https://tools.example/mcp";
 
@@ -75,16 +75,6 @@ pub(crate) fn world(tool: &Value, server: &Value) -> Script {
     Script::new(move |request, number| answer(request, number, &tool, &server))
 }
 
-pub(crate) fn merged(mut base: Value, more: &Value) -> Value {
-    for (name, value) in more.as_object().unwrap() {
-        base[name] = value.clone();
-    }
-    base.as_object_mut()
-        .unwrap()
-        .retain(|_, value| !value.is_null());
-    base
-}
-
 pub(crate) fn answer(
     request: &Request<Vec<u8>>,
     number: usize,
@@ -96,7 +86,7 @@ pub(crate) fn answer(
         let document = json!({"resource": TOOL, "authorization_servers": ["https://as.example"]});
         return match tool.get("none") {
             Some(_) => json_answer(404, &json!({})),
-            None => json_answer(200, &merged(document, tool)),
+            None => json_answer(200, &with(document, tool)),
         };
     }
     if path.starts_with("/.well-known/") {
@@ -108,7 +98,7 @@ pub(crate) fn answer(
             "code_challenge_methods_supported": ["S256"]});
         return match server.get("none") {
             Some(_) => json_answer(404, &json!({})),
-            None => json_answer(200, &merged(document, server)),
+            None => json_answer(200, &with(document, server)),
         };
     }
     if path == "/register" {

@@ -10,8 +10,8 @@ use aims_oauth_client::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::tokens::{ACCESS_TOKEN, ID_JAG, JWT, TOOL, jwt, source, subject, target, with};
-use crate::common::{self, NOW, Paused, Script, client, code, json_answer, server_with};
+use super::tokens::{ACCESS_TOKEN, ID_JAG, JWT, TOOL, source, subject, target};
+use crate::common::{self, NOW, Paused, Script, client, code, json_answer, jwt, server_with, with};
 
 /// JWTA-10: one assertion, the resource and the scope. Its source decides by the audience.
 #[tokio::test(start_paused = true)]

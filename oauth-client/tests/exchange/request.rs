@@ -10,10 +10,10 @@ use aims_oauth_wire::delegate::{Crossing, Kind};
 use serde_json::json;
 
 use super::tokens::{
-    ACCESS_TOKEN, JWT, TOOL, answer, claims, delegation, exchanged, impersonation, judged, jwt,
-    source, subject, target,
+    ACCESS_TOKEN, JWT, TOOL, answer, claims, delegation, exchanged, impersonation, judged, source,
+    subject, target,
 };
-use crate::common::{NOW, Script, code, json_answer};
+use crate::common::{NOW, Script, code, json_answer, jwt};
 
 /// TEX-01: all parameters, and no type of an actor without an actor.
 #[tokio::test(start_paused = true)]

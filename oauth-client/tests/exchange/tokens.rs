@@ -1,9 +1,5 @@
 //! A user's token, and the answers of a server to its exchange.
 
-use aims_jose::alg::Algorithm;
-use aims_jose::jws::SigningInput;
-use aims_jose::key::SigningKey;
-use aims_jose::provider::AWS_LC;
 use aims_jose::secret::SecretText;
 use aims_oauth_client::{
     ActorToken, Delegation, Grant, Impersonation, SubjectToken, Target, TokenRules, TokenSource,
@@ -11,7 +7,7 @@ use aims_oauth_client::{
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::common::{NOW, Paused, Script, client, code, json_answer, server_with};
+use crate::common::{NOW, Paused, Script, client, code, json_answer, jwt, server_with, with};
 
 pub(crate) const TOOL: &str = "https://tools.example/mcp";
 
@@ -20,22 +16,6 @@ pub(crate) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_t
 pub(crate) const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 pub(crate) const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
-
-pub(crate) fn jwt(typ: &str, claims: &Value) -> SecretText {
-    let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
-    let input = SigningInput::new(typ, Algorithm::Es256, None, claims).unwrap();
-    input.sign(&key).unwrap().into_secret()
-}
-
-pub(crate) fn with(mut base: Value, changes: &Value) -> Value {
-    for (name, value) in changes.as_object().unwrap() {
-        base[name] = value.clone();
-    }
-    base.as_object_mut()
-        .unwrap()
-        .retain(|_, value| !value.is_null());
-    base
-}
 
 /// The claims of the user's token.
 pub(crate) fn claims(changes: &Value) -> Value {
