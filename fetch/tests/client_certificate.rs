@@ -3,26 +3,21 @@
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod mutual_tls;
+
 use std::sync::{Arc, Mutex};
 
 use aims_fetch::{Body, Call as _, ClientCertificate, Fetch as _, Fetcher, FetcherBuilder};
 use http::Request;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use mutual_tls::{Authority, Pair, accept};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{
-    RootCertStore, ServerConfig, SupportedProtocolVersion, crypto, version,
-};
+use tokio_rustls::rustls::{SupportedProtocolVersion, version};
 
-/// A root, a certificate of a server on this machine, and one of a client.
+/// An authority, and a certificate of a client.
 struct Pki {
-    root: String,
-    server: (String, String),
-    client: (String, String),
+    authority: Authority,
+    client: Pair,
 }
 
 /// The client's certificate on each connection of a server, or none.
@@ -39,20 +34,10 @@ impl Pki {
     }
 
     fn named(name: &str) -> Self {
-        let mut root = CertificateParams::new(Vec::new()).unwrap();
-        root.distinguished_name.push(DnType::CommonName, name);
-        root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
-        let leaf = |name: &str| {
-            let key = KeyPair::generate().unwrap();
-            let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
-            let leaf = leaf.signed_by(&key, &root).unwrap();
-            (leaf.pem(), key.serialize_pem())
-        };
+        let authority = Authority::named(name);
         Self {
-            server: leaf("localhost"),
-            client: leaf("agent.example"),
-            root: root.pem(),
+            client: authority.issue("agent.example"),
+            authority,
         }
     }
 
@@ -65,7 +50,7 @@ impl Pki {
         Fetcher::builder()
             .allow_loopback_http()
             .redirects(3)
-            .root_certificate_pem(self.root.clone())
+            .root_certificate_pem(self.authority.root())
     }
 
     /// Serves eight connections with one request each. It asks for a certificate, or requires one.
@@ -75,28 +60,7 @@ impl Pki {
         versions: &[&'static SupportedProtocolVersion],
         redirect: Option<&str>,
     ) -> Served {
-        let mut roots = RootCertStore::empty();
-        let root = CertificateDer::from_pem_slice(self.root.as_bytes()).unwrap();
-        roots.add(root).unwrap();
-        let provider = Arc::new(crypto::aws_lc_rs::default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-        let verifier = if is_required {
-            verifier
-        } else {
-            verifier.allow_unauthenticated()
-        };
-        let (chain, key) = &self.server;
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(
-                vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()],
-                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-            )
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = self.authority.acceptor(is_required, versions);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!(
             "https://localhost:{}",
@@ -113,16 +77,8 @@ impl Pki {
         tokio::spawn(async move {
             for _ in 0..8 {
                 let (stream, _) = listener.accept().await.unwrap();
-                let mut stream = match acceptor.accept(stream).into_fallible().await {
-                    Ok(stream) => stream,
-                    Err((_alert, mut stream)) => {
-                        // A reset could overtake the alert, so what the client sends is read.
-                        tokio::spawn(async move {
-                            stream.shutdown().await.ok();
-                            while stream.read(&mut [0; 512]).await.is_ok_and(|read| read > 0) {}
-                        });
-                        continue;
-                    }
+                let Some(mut stream) = accept(&acceptor, stream).await else {
+                    continue;
                 };
                 let peer = stream.get_ref().1.peer_certificates();
                 let peer = peer.and_then(|it| it.first()).map(|it| it.to_vec());
@@ -322,13 +278,14 @@ fn a_proxy_by_tls_would_see_it() {
 #[test]
 fn chain_and_key_belong_together() {
     let (pki, other) = (Pki::new(), Pki::new());
+    let server = other.authority.issue("localhost");
     let (chain, key) = &pki.client;
     let both = format!("{chain}{key}");
     let encrypted = key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let cut = key.replacen('M', "", 1);
     for (chain, key, reason) in [
         (chain.as_str(), other.client.1.as_str(), "not that of"),
-        (chain, &other.server.1, "not that of"),
+        (chain, &server.1, "not that of"),
         ("", key, "at least one"),
         (key, key, "at least one"),
         (
@@ -357,7 +314,7 @@ fn chain_and_key_belong_together() {
         assert_eq!(error.code(), "fetch.client_certificate");
         assert!(error.to_string().contains(reason), "{error}");
     }
-    let whole = format!("{chain}{}", pki.root);
+    let whole = format!("{chain}{}", pki.authority.root());
     ClientCertificate::from_pem(whole.as_bytes(), key.as_bytes()).unwrap();
 }
 

@@ -8,6 +8,8 @@
 )]
 
 mod common;
+#[path = "../../fetch/tests/mutual_tls/mod.rs"]
+mod mutual_tls;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -30,15 +32,11 @@ use aims_oauth_wire::names::{ClientId, Resource};
 use aims_oauth_wire::token::TokenRequest;
 use common::at;
 use http::{HeaderMap, Response};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use mutual_tls::{Authority, Pair, accept};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig, crypto};
+use tokio_rustls::rustls::DEFAULT_VERSIONS;
 
 const TOOL: &str = "https://tool.example/mcp";
 
@@ -58,7 +56,7 @@ enum Binds {
 
 struct World {
     root: String,
-    clients: [(String, String); 2],
+    clients: [Pair; 2],
     /// The URL of an endpoint that requires a certificate.
     url: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -67,33 +65,8 @@ struct World {
 impl World {
     /// Starts a server that accepts sixteen connections with a certificate of its authority.
     async fn new(binds: Binds) -> Self {
-        let mut root = CertificateParams::new(Vec::new()).unwrap();
-        root.distinguished_name
-            .push(DnType::CommonName, "the authority of the test");
-        root.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        let root = CertifiedIssuer::self_signed(root, KeyPair::generate().unwrap()).unwrap();
-        let leaf = |name: &str| {
-            let key = KeyPair::generate().unwrap();
-            let leaf = CertificateParams::new(vec![name.to_owned()]).unwrap();
-            let leaf = leaf.signed_by(&key, &root).unwrap();
-            (leaf.pem(), key.serialize_pem())
-        };
-        let mut roots = RootCertStore::empty();
-        roots.add(root.der().clone()).unwrap();
-        let provider = Arc::new(crypto::aws_lc_rs::default_provider());
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider));
-        let (chain, key) = leaf("localhost");
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_client_cert_verifier(verifier.build().unwrap())
-            .with_single_cert(
-                vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()],
-                PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
-            )
-            .unwrap();
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let authority = Authority::named("the authority of the test");
+        let acceptor = authority.acceptor(true, DEFAULT_VERSIONS);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!(
             "https://localhost:{}",
@@ -104,21 +77,15 @@ impl World {
         tokio::spawn(async move {
             for _ in 0..16 {
                 let (stream, _) = listener.accept().await.unwrap();
-                let stream = match acceptor.accept(stream).into_fallible().await {
-                    Ok(stream) => stream,
-                    Err((_alert, mut stream)) => {
-                        // A reset could overtake the alert, so what the client sends is read.
-                        stream.shutdown().await.ok();
-                        while stream.read(&mut [0; 512]).await.is_ok_and(|read| read > 0) {}
-                        continue;
-                    }
+                let Some(stream) = accept(&acceptor, stream).await else {
+                    continue;
                 };
                 tokio::spawn(answer(stream, binds, Arc::clone(&noted)));
             }
         });
         Self {
-            root: root.pem(),
-            clients: [leaf("agent.example"), leaf("agent.example")],
+            root: authority.root(),
+            clients: ["agent.example"; 2].map(|it| authority.issue(it)),
             url,
             seen,
         }

@@ -1,4 +1,4 @@
-//! A running `aims serve`, and what clients ask it for.
+//! A running `aims authority serve`, and the requests of its clients.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStderr, Command, Stdio};

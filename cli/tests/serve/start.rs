@@ -1,4 +1,4 @@
-//! What the program refuses or reports at its start, and how it ends.
+//! The start of the program with good and bad arguments and files, and its end.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};

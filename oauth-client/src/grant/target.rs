@@ -105,8 +105,8 @@ impl Target {
     /// Sets the subject of the token, if it is not the client.
     ///
     /// It is the `sub` by which the authorization server knows the user, because
-    /// [signals](crate::RevocationSignal) are compared with it. Tokens of different subjects are never
-    /// interchanged. The text is not sent.
+    /// [signals](crate::RevocationSignal) are compared with it. Tokens of different subjects are
+    /// never interchanged. The text is not sent.
     #[must_use]
     pub fn with_subject(mut self, subject: impl Into<Box<str>>) -> Self {
         self.subject = Some(Subject::Named(subject.into()));
@@ -115,8 +115,8 @@ impl Target {
 
     /// Sets the subject whose identifier is unknown, by the fingerprint of its token or assertion.
     ///
-    /// Tokens of different fingerprints are never interchanged. A [signal](crate::RevocationSignal) about
-    /// any subject drops them, because they may be the revoked ones.
+    /// Tokens of different fingerprints are never interchanged. A [signal](crate::RevocationSignal)
+    /// about any subject drops them, because they may be the revoked ones.
     #[must_use]
     pub fn with_subject_fingerprint(mut self, fingerprint: &Fingerprint) -> Self {
         self.subject = Some(Subject::Fingerprint(fingerprint.to_string().into()));

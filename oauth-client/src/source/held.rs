@@ -41,8 +41,8 @@ const ATTEMPTS: usize = 32;
 ///
 /// /// Returns how many grants ended.
 /// async fn logged_out(source: &TokenSource, sub: &str, sid: &str) -> Result<usize, Error> {
-///     let revoked = RevocationSignal::of_issuer(source.issuer().clone()).subject(sub).session(sid);
-///     source.drop_revoked(&revoked).await
+///     let signal = RevocationSignal::of_issuer(source.issuer().clone());
+///     source.drop_revoked(&signal.subject(sub).session(sid)).await
 /// }
 /// ```
 #[derive(Clone, Debug)]
