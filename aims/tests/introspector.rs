@@ -18,6 +18,7 @@ use aims::oauth_wire::names::Issuer;
 use common::{ISSUER, NOW, TOOL, Then, World, at, bare, key, provider, sign, told};
 use http::{Request, Response};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 /// An authorization server.
 #[derive(Clone, Debug)]
@@ -142,6 +143,32 @@ async fn outcome(guard: &Guard, token: &str) -> (&'static str, u16) {
     (told.0, told.1)
 }
 
+/// Creates an introspector with these limits for all requests together.
+fn limited(server: &Server, per_second: u32, in_flight: usize) -> Introspector {
+    let introspector = introspector(server).max_per_second(per_second);
+    introspector.max_in_flight(in_flight).build()
+}
+
+/// Returns a function that creates guards. They share the introspector, and no answers.
+fn sharing(introspector: Introspector) -> impl Fn() -> Guard {
+    let world = World::new();
+    move || guard(&world, introspector.clone())
+}
+
+/// Presents twenty tokens at once, each to a guard of its own, and lets them wait for a moment.
+async fn present_twenty(
+    another: impl Fn() -> Guard,
+    name: &'static str,
+) -> JoinSet<(&'static str, u16)> {
+    let mut tasks = JoinSet::new();
+    for number in 0..20 {
+        let guard = another();
+        tasks.spawn(async move { outcome(&guard, &format!("{name}-{number}")).await });
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    tasks
+}
+
 const OK: (&str, u16) = ("ok", 200);
 const INACTIVE: (&str, u16) = ("token.inactive", 401);
 const AWAY: (&str, u16) = ("token.not_introspected", 503);
@@ -175,7 +202,7 @@ async fn one_request_at_a_time_is_under_way_for_a_token() {
     let server = Server::new(Answers::Knows("good"));
     server.0.lock().unwrap().takes = 1;
     let guard = guard(&World::new(), introspector(&server).build());
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for _ in 0..32 {
         let guard = guard.clone();
         tasks.spawn(async move { outcome(&guard, "good").await });
@@ -238,22 +265,11 @@ async fn made_up_tokens_are_bounded_and_displace_none() {
 async fn made_up_tokens_keep_no_good_one_out() {
     for (per_second, in_flight) in [(10, 64), (200, 4)] {
         let server = Server::new(Answers::Knows("good"));
-        let introspector = introspector(&server);
-        let introspector = introspector
-            .max_per_second(per_second)
-            .max_in_flight(in_flight);
-        // The guards share the introspector, and no answers.
-        let (world, introspector) = (World::new(), introspector.build());
-        let another = || guard(&world, introspector.clone());
+        let another = sharing(limited(&server, per_second, in_flight));
         assert_eq!(outcome(&another(), "good").await, OK);
         server.0.lock().unwrap().takes = 1;
         tokio::time::advance(Duration::from_secs(1)).await;
-        let mut tasks = tokio::task::JoinSet::new();
-        for number in 0..20 {
-            let guard = another();
-            tasks.spawn(async move { outcome(&guard, &format!("made-up-{number}")).await });
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let tasks = present_twenty(&another, "made-up").await;
         assert_eq!(outcome(&another(), "good").await, OK);
         let outcomes = tasks.join_all().await;
         let asked = outcomes.iter().filter(|it| **it == INACTIVE).count();
@@ -267,12 +283,7 @@ async fn made_up_tokens_keep_no_good_one_out() {
         server.set(Answers::Knows("another"));
         assert_eq!(outcome(&another(), "good").await, INACTIVE);
         tokio::time::advance(Duration::from_secs(5)).await;
-        let mut tasks = tokio::task::JoinSet::new();
-        for number in 0..20 {
-            let guard = another();
-            tasks.spawn(async move { outcome(&guard, &format!("other-{number}")).await });
-        }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let _tasks = present_twenty(&another, "other").await;
         assert_eq!(outcome(&another(), "good").await, AWAY);
     }
 }
@@ -282,12 +293,7 @@ async fn made_up_tokens_keep_no_good_one_out() {
 async fn the_limits_hold_for_good_tokens() {
     for (per_second, in_flight) in [(1, 64), (200, 1)] {
         let server = Server::new(Answers::Knows("good"));
-        let introspector = introspector(&server);
-        let introspector = introspector
-            .max_per_second(per_second)
-            .max_in_flight(in_flight);
-        let (world, introspector) = (World::new(), introspector.build());
-        let another = || guard(&world, introspector.clone());
+        let another = sharing(limited(&server, per_second, in_flight));
         assert_eq!(outcome(&another(), "good").await, OK);
         server.0.lock().unwrap().takes = 1;
         tokio::time::advance(Duration::from_secs(1)).await;
@@ -308,7 +314,7 @@ async fn requests_under_way_are_bounded() {
     server.0.lock().unwrap().takes = 5;
     let introspector = introspector(&server).max_in_flight(4).build();
     let guard = guard(&World::new(), introspector);
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     for number in 0..2 {
         let guard = guard.clone();
         tasks.spawn(async move { outcome(&guard, &format!("slow-{number}")).await });
