@@ -193,6 +193,9 @@ impl TxnTokenRequest {
         if texts.iter().any(|text| text.is_empty()) {
             return refused("`txn`, `aud`, `sub` or `req_wl` is empty");
         }
+        if self.requester.contains(char::is_whitespace) {
+            return refused("`req_wl` has a blank, expected one workload");
+        }
         if self.scope.parse::<ScopeSet>().is_err() {
             return refused("the scope is empty or malformed");
         }

@@ -221,9 +221,10 @@ impl TxnToken {
     ///
     /// The header `typ` must be exactly `txntoken+jwt`. The signature must be by the one key that
     /// fits `kid` and `alg`; without `kid`, exactly one key may fit. `aud` must be exactly the
-    /// domain. `txn`, `sub`, `scope` and `req_wl` must not be empty. `exp` must be after `iat`, by
-    /// at most an hour. Unknown claims are ignored. `act` and `agentic_ctx` are ignored, too,
-    /// unless the rules have `with_agents` (feature `agents`).
+    /// domain. `txn`, `sub`, `scope` and `req_wl` must not be empty, and `req_wl` is one workload,
+    /// without blanks. `exp` must be after `iat`, by at most an hour. Unknown claims are ignored.
+    /// `act` and `agentic_ctx` are ignored, too, unless the rules have `with_agents` (feature
+    /// `agents`).
     ///
     /// # Errors
     ///
@@ -447,6 +448,10 @@ fn read(
     }
     let call = claims.tctx.map(call_digest).transpose()?.flatten();
     let requester = non_empty(claims.req_wl, "req_wl")?;
+    // An older revision joined several workloads here.
+    if requester.contains(char::is_whitespace) {
+        return Err(malformed("req_wl"));
+    }
     let txn = non_empty(claims.txn, "txn")?;
     let subject = non_empty(claims.sub, "sub")?;
     let confirmations = confirmations(claims.cnf)?;

@@ -272,6 +272,8 @@ fn a_replacement_names_the_next_agent() {
     let first = made(serde_json::Map::new()).unwrap();
     let second = first.agents().unwrap();
     let context = second.handed_to("b", Assurance::High, &rules).unwrap();
+    let chain = context.get("chain_metadata").unwrap();
+    assert_eq!(chain["min_assurance_level"], "none");
     let second = made(context).unwrap();
     let agents = second.agents().unwrap();
     assert_eq!((agents.first(), agents.current()), ("a", Some("b")));

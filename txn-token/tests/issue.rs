@@ -89,6 +89,7 @@ fn what_cannot_be_is_not_made() {
             "malformed scope",
         ),
         (TxnTokenRequest::new("d", "a", "s", ""), "no requester"),
+        (TxnTokenRequest::new("d", "a", "s", "v w"), "two requesters"),
         (request().txn(""), "empty txn"),
     ] {
         assert_eq!(code(&request, es256, MINUTE), "txn.prepare", "{why}");

@@ -112,14 +112,17 @@ fn the_example_of_the_draft_is_read() {
     );
 }
 
-/// The example of the agents' draft has `purp` instead of `scope`, and a URL as `aud`.
+/// The example of the agents' draft has `purp` instead of `scope`, and a URL as `aud`. Revisions
+/// before -09 had several workloads in `req_wl`.
 #[test]
 fn an_older_form_is_refused() {
     let changes = json!({"scope": "-", "purp": "trade.stocks"});
     assert_eq!(of(&changes), "txn.claim");
     let changes = json!({"aud": "https://trading.trust-domain.example/stocks"});
     assert_eq!(of(&changes), "txn.domain");
-    assert_eq!(of(&json!({"req_wl": ["a", "b"]})), "txn.claim");
+    for several in [json!(["a", "b"]), json!(["a"]), json!("a b"), json!("a, b")] {
+        assert_eq!(of(&json!({"req_wl": several})), "txn.claim", "{several}");
+    }
 }
 
 #[test]
