@@ -355,6 +355,7 @@ fn no_user_is_named_like_a_client() {
         "cli",
         "spiffe://example.org/agents/a",
         "wimse://x/y",
+        "SPIFFE://example.org/agents/a",
         "a b",
         &long,
     ] {
@@ -364,7 +365,6 @@ fn no_user_is_named_like_a_client() {
     }
 }
 
-/// RFC 9470: a token has the context that was asked for, or there is none.
 /// The pages of one user leave room for those of the others.
 #[test]
 fn consent_pages_are_limited_by_user() {
@@ -375,6 +375,7 @@ fn consent_pages_are_limited_by_user() {
     assert_eq!(open(at(now().as_secs() + 60)), 200);
 }
 
+/// RFC 9470: a token has the context that was asked for, or there is none.
 #[test]
 fn a_step_up_is_met_or_refused() {
     const MFA: &str = "urn:example:mfa";

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::pushed::{PATH as PUSHED, push};
 use self::request::{Answer, Refused};
 pub(crate) use self::request::{AuthorizationRequest, acr_values};
+use super::resource::is_workload_name;
 use super::store::{self, insert, is_secret, key_of, secret};
 use super::user::{User, UserAnswer, UserRequest};
 use super::{AuthorizationServer, Client, Login};
@@ -213,10 +214,7 @@ impl AuthorizationServer {
     pub(super) fn check_subject(&self, subject: &str, now: UnixTime) -> Result<(), Error> {
         let is_text =
             (1..=255).contains(&subject.len()) && subject.bytes().all(|it| it.is_ascii_graphic());
-        let is_workload = ["spiffe:", "wimse:"]
-            .iter()
-            .any(|it| subject.starts_with(it));
-        if is_text && !is_workload && self.client(subject, now)?.is_none() {
+        if is_text && !is_workload_name(subject) && self.client(subject, now)?.is_none() {
             Ok(())
         } else {
             Err(Error::Subject)

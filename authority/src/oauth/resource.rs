@@ -277,18 +277,18 @@ impl Registry {
             | ClientMatcher::Public { client_id } => {
                 let lacks_keys =
                     matches!(&client.by, ClientMatcher::Keys { keys, .. } if keys.is_empty());
-                // A client id that looks like a SPIFFE ID could be mistaken for one in a token.
+                // Resource servers take such a name in a token for the identifier of a workload.
                 let bad = client_id.is_empty()
                     || client_id.len() > 512
                     || !client_id.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
-                    || client_id.starts_with("spiffe:")
+                    || is_workload_name(client_id)
                     || lacks_keys;
                 let client_id = client_id.clone();
                 if bad {
                     return Err(Error::Clients {
                         client: shown([&*client_id]),
                         reason: "is malformed: expected keys, and a name of 1 to 512 printable \
-                                 ASCII characters that does not begin with `spiffe:`",
+                                 ASCII characters that does not begin with `spiffe:` or `wimse:`",
                     });
                 }
                 match self.by_id.entry(client_id) {
@@ -483,6 +483,17 @@ impl Registry {
         };
         Ok(Permission { resource, scopes })
     }
+}
+
+/// Returns whether resource servers take a name for the identifier of a workload: its scheme is
+/// `spiffe` or `wimse`, in any case.
+pub(super) fn is_workload_name(name: &str) -> bool {
+    let scheme = name.split_once(':').map(|(scheme, _)| scheme);
+    scheme.is_some_and(|it| {
+        ["spiffe", "wimse"]
+            .iter()
+            .any(|own| it.eq_ignore_ascii_case(own))
+    })
 }
 
 /// Checks a resource: `http` on loopback only, and no more scopes than one set can have.

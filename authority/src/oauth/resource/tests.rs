@@ -94,7 +94,15 @@ fn clients_get_what_is_registered_only() {
         Client::with_keys("a", keys()),
     ];
     assert_eq!(registry(twice).unwrap_err(), "authority.clients");
-    for client_id in ["", "a b", "spiffe://example.org/a", "ä"] {
+    for client_id in [
+        "",
+        "a b",
+        "ä",
+        "spiffe://example.org/a",
+        "SPIFFE://example.org/a",
+        "wimse://example.org/a",
+        "wimse:a",
+    ] {
         let refused = registry(vec![Client::with_keys(client_id, keys())]).unwrap_err();
         assert_eq!(refused, "authority.clients", "{client_id}");
     }
