@@ -9,6 +9,7 @@
 
 mod common;
 
+use aims_jose::digest::sha256_base64url;
 use common::browser::{
     CALLBACK, USER, VERIFIER, code, named, open, page, parameters, redeem, redirected, refresh,
     refused_to_client, submit, with, with_public, with_users,
@@ -142,7 +143,7 @@ fn an_unknown_client_or_redirect_uri_redirects_nowhere() {
 #[test]
 fn other_defects_go_to_the_client() {
     let authority = with_public();
-    let challenge = aims_jose::digest::sha256_base64url(VERIFIER);
+    let challenge = sha256_base64url(VERIFIER);
     let long = "s".repeat(2_049);
     let (hint, class) = ("h".repeat(257), "c".repeat(1_025));
     for (name, value, error) in [
@@ -228,6 +229,35 @@ fn a_code_is_bound_to_its_request() {
     assert_eq!(answer, refused(401, "invalid_client"));
     let late = redeem(&authority, &code, &[], &[], at(NOW + 61));
     assert_eq!(late, refused(400, "invalid_grant"));
+}
+
+/// A verifier has 43 to 128 characters (RFC 7636 §4.1), also if the challenge fits a shorter one.
+#[test]
+fn a_verifier_has_its_form() {
+    let authority = with_public();
+    for (verifier, is_good) in [
+        ("a".repeat(43), true),
+        ("-._~".repeat(32), true),
+        ("a".repeat(42), false),
+        ("a".repeat(129), false),
+        (format!("{}+", "a".repeat(42)), false),
+    ] {
+        let challenge = sha256_base64url(&verifier);
+        let asked = with("code_challenge", Some(&challenge));
+        let code = code(&authority, &asked, now());
+        let answer = redeem(
+            &authority,
+            &code,
+            &[],
+            &[("code_verifier", &verifier)],
+            now(),
+        );
+        if is_good {
+            assert!(answer.is_ok(), "{verifier}");
+        } else {
+            assert_eq!(answer, refused(400, "invalid_grant"), "{verifier}");
+        }
+    }
 }
 
 /// A second client of the same server cannot use a code that it saw.

@@ -28,7 +28,7 @@ const OTHER: &str = "https://other.example";
 
 type Answer = Result<Value, (u16, String)>;
 
-/// Transactions of one vocabulary, with the amount that the client names.
+/// Transactions of one vocabulary, with the amount that the client names, and nothing else of it.
 #[derive(Debug)]
 struct Shop;
 
@@ -44,7 +44,9 @@ impl TransactionPolicy for Shop {
         }
         assert_eq!((exchange.from, exchange.to), (TOOLS, "example.org"));
         let scopes = ScopeTable::new([("call", "order"), ("list", "look")]).unwrap();
-        Some(Transaction::new(scopes).with_details(details.clone()))
+        let mut own = details.clone();
+        own.retain(|name, _| name == "amount");
+        Some(Transaction::new(scopes).with_details(own))
     }
 }
 
@@ -246,6 +248,31 @@ fn a_token_for_another_tool_is_refused() {
     assert_eq!(answer, refused(400, "unauthorized_client"));
 }
 
+/// TEX-30: also a public client that serves the resource exchanges nothing, because anyone can send
+/// its `client_id`.
+#[test]
+fn a_public_client_exchanges_nothing() {
+    let rows = ScopeTable::new([("call", "read")]).unwrap();
+    let table = ExchangeTable::new().allow(TOOLS, FILES, rows);
+    let authority = with_users()
+        .exchange(Arc::new(table))
+        .client(public().serves(TOOLS).allow(FILES, ["read"]))
+        .build(now())
+        .unwrap();
+    let code = code(&authority, &with("resource", Some(TOOLS)), now());
+    let granted = redeem(&authority, &code, &[], &[("resource", TOOLS)], now()).unwrap();
+    let asked = [
+        ("grant_type", EXCHANGE),
+        ("client_id", "cli"),
+        ("subject_token", granted["access_token"].as_str().unwrap()),
+        ("subject_token_type", ACCESS_TOKEN),
+        ("resource", FILES),
+        ("scope", "read"),
+    ];
+    let answer = ask(&authority, &[], &asked, now());
+    assert_eq!(answer, refused(400, "unauthorized_client"));
+}
+
 /// A revoked grant takes the tokens along that were exchanged from its own.
 #[test]
 fn a_revoked_token_is_not_exchanged() {
@@ -358,7 +385,8 @@ const TXN: [(&str, &str); 4] = [
 fn an_access_token_becomes_a_transaction_token() {
     let chain = Chain::new();
     let mut asked = TXN.to_vec();
-    asked.push(("request_details", r#"{"amount":5}"#));
+    asked.push(("request_details", r#"{"amount":5,"approved":true}"#));
+    asked.push(("request_context", r#"{"ip":"192.0.2.1"}"#));
     let granted = chain.exchange(&asked, now()).unwrap();
     assert_eq!(granted["issued_token_type"], TXN_TOKEN);
     assert_eq!(granted["token_type"], "N_A");
@@ -375,7 +403,9 @@ fn an_access_token_becomes_a_transaction_token() {
     let claims = common::claims(text);
     assert_eq!(claims["sub"], USER);
     assert_eq!(claims["req_wl"], "gateway");
+    // What the client sends is a proposal: the policy has taken the amount alone.
     assert_eq!(claims["tctx"], json!({"amount": 5}));
+    assert_eq!(claims.get("rctx"), None);
     assert_eq!(claims["cnf"], common::confirmation(&chain.gateway));
     assert_eq!(claims["act"]["sub"], "gateway");
     assert_eq!(claims["act"]["act"]["sub"], "cli");

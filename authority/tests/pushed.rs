@@ -12,13 +12,16 @@ mod common;
 use std::sync::Arc;
 
 use aims_authority::{Authority, Client, DetailsType, MemoryState};
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::random::SYSTEM;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::dpop::Binding;
 use common::browser::{
     CALLBACK, USER, code, named, open, page, parameters, public, redeem, redirected, refresh,
     refused_to_client, submit, with, with_public, with_users,
 };
 use common::endpoint::{FORM, JWT_BEARER, assertion_claims, judged, refused, verified};
-use common::{FILES, NOW, TOOLS, at, es256, key_set, now, request, send, sign};
+use common::{BASE, FILES, NOW, TOOLS, at, es256, key_set, now, request, send, sign};
 use serde_json::{Map, Value, json};
 
 fn push(
@@ -148,13 +151,57 @@ fn a_client_may_have_to_push() {
 }
 
 /// RFC 9449 §10: a code that is bound to a key is redeemed with a proof of that key.
+fn proof(key: &SigningKey, path: &str) -> String {
+    let target = format!("{BASE}{path}");
+    let (jwk, algorithm) = (key.public_jwk(), key.algorithm());
+    let proof = Binding::to("POST", &target).prepare(jwk, algorithm, SYSTEM, now());
+    proof.unwrap().sign(key).unwrap().expose().to_owned()
+}
+
+/// DPOP-10: only the holder of the key of `dpop_jkt` redeems the code.
 #[test]
 fn a_code_can_be_bound_to_a_key() {
     let authority = with_public();
-    let jkt = es256().verifying_key().thumbprint().to_string();
+    let (own, other) = (es256(), es256());
+    let jkt = own.verifying_key().thumbprint().to_string();
     let code = code(&authority, &with("dpop_jkt", Some(&jkt)), now());
-    let answer = redeem(&authority, &code, &[], &[], now());
-    assert_eq!(answer, refused(400, "invalid_grant"));
+    let redeem = |fields: &[(&str, &str)]| redeem(&authority, &code, fields, &[], now());
+    assert_eq!(redeem(&[]), refused(400, "invalid_grant"));
+    let stolen = redeem(&[("dpop", &proof(&other, "/token"))]);
+    assert_eq!(stolen, refused(400, "invalid_grant"));
+    assert!(redeem(&[("dpop", &proof(&own, "/token"))]).is_ok());
+}
+
+/// DPOP-10: the parameter and the proof of a pushed request name one key (RFC 9449 §10.1).
+#[test]
+fn a_pushed_request_is_bound_by_its_proof() {
+    let authority = with_public();
+    let (own, other) = (es256(), es256());
+    let jkt = own.verifying_key().thumbprint().to_string();
+    let push = |key: &SigningKey, parameters: &[(&'static str, String)]| {
+        let proof = proof(key, "/par");
+        let body = common::browser::query(parameters);
+        let fields = [FORM, ("dpop", proof.as_str())];
+        judged(&send(
+            &authority,
+            &request("POST", "/par", &fields, &body),
+            now(),
+        ))
+    };
+    let named = with("dpop_jkt", Some(&jkt));
+    assert_eq!(push(&other, &named), refused(400, "invalid_request"));
+    assert!(push(&own, &named).is_ok());
+    // Without the parameter, the proof binds the code.
+    let pushed = push(&own, &parameters()).unwrap();
+    let code = code(
+        &authority,
+        &by(pushed["request_uri"].as_str().unwrap()),
+        now(),
+    );
+    let redeem = |fields: &[(&str, &str)]| redeem(&authority, &code, fields, &[], now());
+    let stolen = redeem(&[("dpop", &proof(&other, "/token"))]);
+    assert_eq!(stolen, refused(400, "invalid_grant"));
+    assert!(redeem(&[("dpop", &proof(&own, "/token"))]).is_ok());
 }
 
 const TOOL: &str = r#"[{"type":"aims_tool","locations":["https://tools.example/mcp"],"actions":["search","read"]}]"#;

@@ -50,8 +50,8 @@ pub(crate) const BANK: &str = "https://bank.example";
 
 type Answer = Result<Value, (u16, String)>;
 
-/// Transactions with what the client names. A replacement adds what the client names, too, and
-/// changes `amount` if the client says so.
+/// Transactions with what the client names. A replacement adds what the client names, too, apart
+/// from `approved`, and changes `amount` if the client says so.
 #[derive(Debug)]
 pub(crate) struct Shop;
 
@@ -71,7 +71,9 @@ impl TransactionPolicy for Shop {
         if request.details.contains_key("forbidden") {
             return None;
         }
-        let replacement = Replacement::new().with_details(request.details.clone());
+        let mut details = request.details.clone();
+        details.remove("approved");
+        let replacement = Replacement::new().with_details(details);
         Some(replacement.with_context(request.context.clone()))
     }
 }

@@ -26,7 +26,7 @@ fn a_replacement_keeps_the_transaction() {
     assert_eq!(parent["scope"], "look order");
     let more = [
         ("scope", "order"),
-        ("request_details", r#"{"item":"x"}"#),
+        ("request_details", r#"{"item":"x","approved":true}"#),
         ("request_context", r#"{"ip":"203.0.113.9","step":2}"#),
     ];
     let granted = domain.replace("s1", &first, &more, at(NOW + 20)).unwrap();
