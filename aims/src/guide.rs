@@ -11,6 +11,7 @@
 //! [Log a user in]: log_in
 //! [Act for a user]: act_for_user
 //! [Call on from a tool]: call_on
+//! [Cross a domain]: cross_a_domain
 //! [Ask a human]: ask_a_human
 //! [Call from CI]: from_ci
 //! [Serve many users]: many_users
@@ -60,6 +61,7 @@ pages! {
     log_in "log_in.md"
     act_for_user "act_for_user.md"
     call_on "call_on.md"
+    cross_a_domain "cross_a_domain.md"
     ask_a_human "ask_a_human.md"
     from_ci "from_ci.md"
     many_users "many_users.md"

@@ -121,8 +121,8 @@ impl Client {
     ///
     /// [`allow`](Self::allow) names the resources, and
     /// [`Builder::exchange`](crate::Builder::exchange) the scopes, with the trust domain as the
-    /// first resource. A transaction with `tctx` stays within the domain, because an access token
-    /// would not keep to it.
+    /// first resource. A transaction with `tctx` gets none, because an access token would not keep
+    /// to it. For a grant to another domain see [`known_as`](Self::known_as).
     #[must_use]
     pub const fn border(mut self) -> Self {
         self.flow.is_border = true;
