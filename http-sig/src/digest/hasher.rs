@@ -165,7 +165,21 @@ pub struct Matched {
     digests: Digests,
 }
 
+/// The SHA-256 of no bytes.
+const SHA256_OF_NOTHING: [u8; 32] = [
+    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
+    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
+];
+
 impl Matched {
+    /// Creates the result for a message that has neither content nor digest.
+    pub(crate) const fn empty() -> Self {
+        Self {
+            length: 0,
+            digests: Digests::counting(Some(SHA256_OF_NOTHING), None),
+        }
+    }
+
     /// Returns the length of the content in bytes.
     #[must_use]
     pub const fn length(&self) -> u64 {
@@ -181,5 +195,16 @@ impl Matched {
     #[must_use]
     pub fn get(&self, algorithm: Algorithm) -> Option<&[u8]> {
         self.digests.get(algorithm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_content_matches_the_digest_of_no_bytes() {
+        let compared = ContentDigest::of(b"").verify(b"").unwrap();
+        assert_eq!(Matched::empty(), compared);
     }
 }

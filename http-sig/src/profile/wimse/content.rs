@@ -104,7 +104,7 @@ impl ContentCheck {
     pub fn check(self, body: &[u8]) -> Result<Matched, Error> {
         match self.digest {
             Some(digest) => digest.verify(body),
-            None if body.is_empty() => ContentDigest::of(b"").verify(body),
+            None if body.is_empty() => Ok(Matched::empty()),
             None => Err(missing()),
         }
     }
