@@ -9,7 +9,7 @@ mod signed;
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aims_jose::jwk::Thumbprint;
 use aims_jose::jws::Verified;
@@ -58,6 +58,8 @@ struct Inner {
     audiences: Vec<String>,
     scopes: ScopeSet,
     roles: BTreeSet<String>,
+    /// Read when they are first asked for.
+    details: OnceLock<AuthorizationDetails>,
     confirmations: Vec<Confirmation>,
     actors: Vec<Actor>,
     /// The first of `act`, or the client.
@@ -194,11 +196,15 @@ impl AccessToken {
             #[serde(borrow)]
             authorization_details: Option<&'a RawValue>,
         }
-        let claim: Claim<'_> = self.claims().map_err(Error::Token)?;
-        match claim.authorization_details {
-            Some(raw) => Ok(AuthorizationDetails::parse(raw.get())?),
-            None => Ok(AuthorizationDetails::default()),
+        if let Some(known) = self.0.details.get() {
+            return Ok(known.clone());
         }
+        let claim: Claim<'_> = self.claims().map_err(Error::Token)?;
+        let details = match claim.authorization_details {
+            Some(raw) => AuthorizationDetails::parse(raw.get())?,
+            None => AuthorizationDetails::default(),
+        };
+        Ok(self.0.details.get_or_init(|| details).clone())
     }
 
     /// Returns `sid`: the session of the user at the issuer, if the token names it.

@@ -1,6 +1,6 @@
 //! Opaque access tokens, as their issuer describes them (RFC 7662).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aims_error::shown;
@@ -128,6 +128,7 @@ impl AccessToken {
             jwt_id: answer.jwt_id().map(str::to_owned),
             scopes: answer.scopes().cloned().unwrap_or_default(),
             roles: own.profile.introspected_roles(&members)?,
+            details: OnceLock::new(),
             confirmations: bound_to,
             current_actor: current_actor(&actors, &client_id),
             actors,

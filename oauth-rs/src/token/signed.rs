@@ -1,7 +1,7 @@
 //! Access tokens that their issuer signed: JWTs.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aims_jose::alg::AlgorithmSet;
 use aims_jose::jws::Unverified;
@@ -126,6 +126,7 @@ impl AccessToken {
             audiences,
             scopes,
             roles,
+            details: OnceLock::new(),
             confirmations: bound_to,
             current_actor: current_actor(&actors, &client_id),
             actors,
