@@ -15,7 +15,7 @@ const ACTIONS: usize = 1;
 const MAX_ENTRIES: usize = 64;
 
 /// All entries.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Details(pub(super) Vec<Entry>);
 
 /// One entry.
@@ -42,13 +42,15 @@ impl Details {
 
     /// How the entries of a child compare with these, its parent's. Calls are compared apart.
     pub(super) fn compare(&self, child: &Self, may_drop_all: bool) -> Finding {
+        // The common case, which needs no search.
+        if self == child {
+            return Finding::EQUAL;
+        }
         if child.0.is_empty() {
-            return match (self.0.is_empty(), may_drop_all) {
-                (true, _) => Finding::EQUAL,
-                (false, true) => Finding::NARROWER,
-                (false, false) => Finding::undecidable(
-                    "all authorization details are gone, and there is no `scope`",
-                ),
+            return if may_drop_all {
+                Finding::NARROWER
+            } else {
+                Finding::undecidable("all authorization details are gone, and there is no `scope`")
             };
         }
         let mut all = Finding::EQUAL;
@@ -65,6 +67,9 @@ impl Details {
 
     /// How an entry of a child compares with the entry that covers it best.
     fn covers(&self, child: &Entry) -> Finding {
+        if self.0.contains(child) {
+            return Finding::EQUAL;
+        }
         let mut same_type = self
             .0
             .iter()
@@ -85,6 +90,10 @@ impl Details {
     /// How the tools that a child may call compare with those of its parent, whose details compare
     /// as said.
     pub(super) fn compare_actions(&self, child: &Self, details: Verdict) -> Finding {
+        // The same entries name the same tools.
+        if details == Verdict::Equal {
+            return Finding::EQUAL;
+        }
         let (own, others) = (self.tools(), child.tools());
         match (own.is_empty(), others.is_empty()) {
             (true, true) => return Finding::EQUAL,
@@ -97,12 +106,10 @@ impl Details {
             return Finding::EQUAL;
         }
         if own.iter().chain(&others).any(is_bare) {
-            return match details {
-                Verdict::Equal => Finding::EQUAL,
-                Verdict::Narrower => Finding::NARROWER,
-                Verdict::Undecidable | Verdict::Wider => {
-                    Finding::undecidable("an entry names no `actions`")
-                }
+            return if details.is_no_more() {
+                Finding::NARROWER
+            } else {
+                Finding::undecidable("an entry names no `actions`")
             };
         }
         subset(
