@@ -36,6 +36,12 @@ impl SecretText {
         &self.0
     }
 
+    /// Returns the text, to append to it. Text that outgrows its capacity is copied, and the old
+    /// copy is not wiped.
+    pub(crate) fn text_mut(&mut self) -> &mut String {
+        &mut self.0
+    }
+
     /// Returns the fingerprint, which may be logged.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use aims_jose::Algorithm;
-use aims_jose::json;
 use aims_jose::jws::SigningInput;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::{self, UnixTime};
@@ -217,9 +216,9 @@ impl TxnTokenRequest {
             agentic_ctx: &self.agentic_ctx,
         };
         let written = serde_json::to_vec(&claims).or(Err(unwritten))?;
-        if json::check_object(&written).is_err() {
-            return refused("the context is too deep or has too many members");
-        }
-        SigningInput::new(TYP, algorithm, key_id, &claims).map_err(Error::Token)
+        // Everything else in the claims is flat.
+        SigningInput::from_json(TYP, algorithm, key_id, &written).or(Err(Error::Prepare {
+            reason: "the context is too deep or has too many members",
+        }))
     }
 }

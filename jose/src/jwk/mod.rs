@@ -12,7 +12,7 @@ mod thumbprint;
 
 use core::fmt;
 
-use serde::ser::SerializeMap as _;
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 pub(crate) use parse::PrivateMembers;
@@ -147,11 +147,7 @@ impl Jwk {
     /// Returns `kty`: `EC`, `OKP` or `RSA`.
     #[must_use]
     pub const fn key_type(&self) -> &'static str {
-        match self.key {
-            PublicKey::Ec { .. } => "EC",
-            PublicKey::Ed25519 { .. } => "OKP",
-            PublicKey::Rsa { .. } => "RSA",
-        }
+        key_type(&self.key)
     }
 
     /// Returns the key material.
@@ -257,26 +253,50 @@ impl Serialize for Jwk {
         if let Some(key_id) = &self.key_id {
             map.serialize_entry("kid", key_id)?;
         }
-        match &self.key {
-            PublicKey::Ec { curve, point } => {
-                let (x, y) = point
-                    .get(1..)
-                    .unwrap_or_default()
-                    .split_at(curve.field_len());
-                map.serialize_entry("crv", curve.name())?;
-                map.serialize_entry("x", &base64url::encode(x))?;
-                map.serialize_entry("y", &base64url::encode(y))?;
-            }
-            PublicKey::Ed25519 { point } => {
-                map.serialize_entry("crv", "Ed25519")?;
-                map.serialize_entry("x", &base64url::encode(point))?;
-            }
-            PublicKey::Rsa { n, e } => {
-                map.serialize_entry("n", &base64url::encode(n))?;
-                map.serialize_entry("e", &base64url::encode(e))?;
-            }
-        }
+        write_material(&self.key, &mut map)?;
         map.end()
+    }
+}
+
+/// The required members of a key alone: `kty` and the key material.
+pub(crate) struct Required<'a>(pub(crate) &'a PublicKey);
+
+impl Serialize for Required<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kty", key_type(self.0))?;
+        write_material(self.0, &mut map)?;
+        map.end()
+    }
+}
+
+const fn key_type(key: &PublicKey) -> &'static str {
+    match key {
+        PublicKey::Ec { .. } => "EC",
+        PublicKey::Ed25519 { .. } => "OKP",
+        PublicKey::Rsa { .. } => "RSA",
+    }
+}
+
+fn write_material<M: SerializeMap>(key: &PublicKey, map: &mut M) -> Result<(), M::Error> {
+    match key {
+        PublicKey::Ec { curve, point } => {
+            let (x, y) = point
+                .get(1..)
+                .unwrap_or_default()
+                .split_at(curve.field_len());
+            map.serialize_entry("crv", curve.name())?;
+            map.serialize_entry("x", &base64url::encode(x))?;
+            map.serialize_entry("y", &base64url::encode(y))
+        }
+        PublicKey::Ed25519 { point } => {
+            map.serialize_entry("crv", "Ed25519")?;
+            map.serialize_entry("x", &base64url::encode(point))
+        }
+        PublicKey::Rsa { n, e } => {
+            map.serialize_entry("n", &base64url::encode(n))?;
+            map.serialize_entry("e", &base64url::encode(e))
+        }
     }
 }
 

@@ -42,12 +42,17 @@ pub(super) fn of(key: &PublicKey) -> Thumbprint {
                 .get(1..)
                 .unwrap_or_default()
                 .split_at(curve.field_len());
-            format!(
-                r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#,
-                curve.name(),
-                base64url::encode(x),
-                base64url::encode(y),
-            )
+            let (crv, x, y) = (curve.name(), base64url::encode(x), base64url::encode(y));
+            [
+                r#"{"crv":""#,
+                crv,
+                r#"","kty":"EC","x":""#,
+                &x,
+                r#"","y":""#,
+                &y,
+                r#""}"#,
+            ]
+            .concat()
         }
         PublicKey::Ed25519 { point } => {
             format!(

@@ -1,13 +1,12 @@
 //! Signs tokens. The signed bytes are prepared first, so that a key behind a network can sign them.
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::digest::Fingerprint;
-use crate::jwk::Jwk;
+use crate::jwk::{Jwk, Required};
 use crate::key::{AsyncSigner, Signature, Signer};
 use crate::secret::SecretText;
-use crate::{Algorithm, Error, base64url};
+use crate::{Algorithm, Error, base64url, json};
 
 /// Header and claims of a token, ready to be signed.
 ///
@@ -45,13 +44,45 @@ impl SigningInput {
         kid: Option<&str>,
         claims: &impl Serialize,
     ) -> Result<Self, Error> {
-        let header = serde_json::to_vec(&Members {
+        let header = Members {
             alg: alg.name(),
             kid,
             typ,
             jwk: None,
-        });
-        Self::of(header, alg, claims)
+        };
+        Self::of(&header, alg, &written(claims)?)
+    }
+
+    /// Takes claims that are JSON already, and that [`json::check_object`] accepts.
+    ///
+    /// ```
+    /// use aims_jose::Algorithm;
+    /// use aims_jose::jws::SigningInput;
+    ///
+    /// let of = |json: &str| {
+    ///     SigningInput::from_json("example+jwt", Algorithm::Es256, None, json.as_bytes())
+    /// };
+    /// assert!(of(r#"{"sub":"alice"}"#).is_ok());
+    /// assert_eq!(of(r#"{"sub":1,"sub":2}"#).unwrap_err().code(), "jws.duplicate_member");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`json::check_object`].
+    pub fn from_json(
+        typ: &str,
+        alg: Algorithm,
+        kid: Option<&str>,
+        claims: &[u8],
+    ) -> Result<Self, Error> {
+        json::check_object(claims)?;
+        let header = Members {
+            alg: alg.name(),
+            kid,
+            typ,
+            jwk: None,
+        };
+        Self::of(&header, alg, claims)
     }
 
     /// Serializes a token that contains the public key that verifies it, in `jwk` of the header
@@ -69,31 +100,22 @@ impl SigningInput {
         if !jwk.public_key().fits(alg) {
             return Err(Error::JwkAlgorithm);
         }
-        let bare = Jwk::from_public_key(jwk.public_key().clone())?.to_json();
-        let header = serde_json::to_vec(&Members {
+        let header = Members {
             alg: alg.name(),
             kid: None,
             typ,
-            jwk: Some(RawValue::from_string(bare).or(Err(Error::Serialize))?),
-        });
-        Self::of(header, alg, claims)
+            jwk: Some(Required(jwk.public_key())),
+        };
+        Self::of(&header, alg, &written(claims)?)
     }
 
-    fn of(
-        header: serde_json::Result<Vec<u8>>,
-        alg: Algorithm,
-        claims: &impl Serialize,
-    ) -> Result<Self, Error> {
-        let header = header.or(Err(Error::Serialize))?;
-        let claims = serde_json::to_vec(claims).or(Err(Error::Serialize))?;
-        if claims.first() != Some(&b'{') {
-            return Err(Error::Serialize);
-        }
-        let text = format!(
-            "{}.{}",
-            base64url::encode(&header),
-            base64url::encode(&claims)
-        );
+    fn of(header: &Members<'_>, alg: Algorithm, claims: &[u8]) -> Result<Self, Error> {
+        let header = serde_json::to_vec(header).or(Err(Error::Serialize))?;
+        let bytes = header.len().saturating_add(claims.len());
+        let mut text = String::with_capacity(bytes / 3 * 4 + ROOM);
+        base64url::encode_onto(&header, &mut text);
+        text.push('.');
+        base64url::encode_onto(claims, &mut text);
         Ok(Self {
             text: SecretText::new(text),
             alg,
@@ -138,12 +160,24 @@ impl SigningInput {
         }
     }
 
-    fn with(&self, signature: &Signature) -> CompactJws {
-        let signature = base64url::encode(signature.as_ref());
-        CompactJws(SecretText::new(format!(
-            "{}.{signature}",
-            self.text.expose()
-        )))
+    fn with(self, signature: &Signature) -> CompactJws {
+        let mut text = self.text;
+        text.text_mut().push('.');
+        base64url::encode_onto(signature.as_ref(), text.text_mut());
+        CompactJws(text)
+    }
+}
+
+/// Room for the two dots, the partial groups of base64, and a signature on an elliptic curve. An
+/// RSA signature makes the text grow once; what is copied then is not signed yet.
+const ROOM: usize = 192;
+
+fn written(claims: &impl Serialize) -> Result<Vec<u8>, Error> {
+    let claims = serde_json::to_vec(claims).or(Err(Error::Serialize))?;
+    if claims.first() == Some(&b'{') {
+        Ok(claims)
+    } else {
+        Err(Error::Serialize)
     }
 }
 
@@ -154,7 +188,7 @@ struct Members<'a> {
     kid: Option<&'a str>,
     typ: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    jwk: Option<Box<RawValue>>,
+    jwk: Option<Required<'a>>,
 }
 
 /// A signed token. It is a credential: `Debug` prints its fingerprint, and its memory is wiped.
