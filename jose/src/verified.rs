@@ -60,9 +60,7 @@ impl<T: Clone> VerifiedCache<T> {
         is_good: impl FnOnce(&T) -> bool,
         verify: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut name = self.names;
-        name.write(text.as_bytes());
-        let name = name.finish128().as_u128();
+        let name = self.name(text);
         if let Some(known) = self.known.get(&name) {
             if is_good(&known) {
                 return Ok(known);
@@ -72,6 +70,18 @@ impl<T: Clone> VerifiedCache<T> {
         let verified = verify()?;
         self.known.insert(name, verified.clone());
         Ok(verified)
+    }
+
+    /// Returns the cached value for this text. The caller checks whether it is still valid.
+    #[must_use]
+    pub fn get(&self, text: &str) -> Option<T> {
+        self.known.get(&self.name(text))
+    }
+
+    fn name(&self, text: &str) -> u128 {
+        let mut name = self.names;
+        name.write(text.as_bytes());
+        name.finish128().as_u128()
     }
 
     /// Returns the number of cached values.
@@ -118,6 +128,8 @@ mod tests {
             Ok(())
         );
         assert_eq!(known.len(), 1);
+        assert_eq!(known.get(&text(1)), Some(()));
+        assert_eq!(known.get(&text(2)), None);
         // The hit of one text does not apply to another text.
         assert_eq!(
             known.get_or_verify(&text(2), |()| true, || Err("bad")),
@@ -163,11 +175,7 @@ mod tests {
     /// Two caches give one text different names, so that no name can be predicted.
     #[test]
     fn names_are_drawn() {
-        let name = |known: &VerifiedCache<()>| {
-            let mut name = known.names;
-            name.write(b"text");
-            name.finish128().as_u128()
-        };
+        let name = |known: &VerifiedCache<()>| known.name("text");
         let (one, other) = (VerifiedCache::new(1), VerifiedCache::new(1));
         assert_eq!(name(&one), name(&one));
         assert_ne!(name(&one), name(&other));

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use aims_jose::digest::sha256;
 use aims_jose::jwk::{Jwk, JwkSet, SetRules};
 use aims_jose::jws::{MAX_LENGTH, SigningInput, Unverified};
 use aims_jose::key::{Signer, SigningKey, VerifyingKey};
@@ -53,6 +54,98 @@ fn signs_what_it_verifies() {
     assert_eq!(other.sign(&key).unwrap_err().code(), "jws.algorithm");
     let array = SigningInput::new("wit+jwt", Algorithm::Es256, None, &["sub"]);
     assert_eq!(array.unwrap_err().code(), "jws.serialize");
+}
+
+/// A signature is verified by the hash of the token where that was computed before.
+#[test]
+fn hashes_that_are_known_change_no_verdict() {
+    let (key, other) = (key(), key());
+    let good = forge(&key, GOOD, "{}");
+    let changed = forge(&other, GOOD, r#"{"sub":"a"}"#);
+    let (signed, _) = changed.rsplit_once('.').unwrap();
+    let (_, signature) = good.rsplit_once('.').unwrap();
+    let stolen = format!("{signed}.{signature}");
+    for (text, key, expected) in [
+        (&good, &key, "ok"),
+        (&good, &other, "jws.signature"),
+        (&changed, &other, "ok"),
+        (&stolen, &key, "jws.signature"),
+    ] {
+        let token = Unverified::parse(text).unwrap();
+        let hashes = token.hashes();
+        assert_eq!(hashes.signed, token.signed_hash());
+        assert_eq!(hashes.text, sha256(text.as_bytes()));
+        let verdict = token.verify(key.verifying_key());
+        assert_eq!(
+            verdict.map_or_else(|error| error.code(), |_| "ok"),
+            expected
+        );
+        assert_eq!(code(text, key), expected);
+    }
+}
+
+/// A header that was parsed before stands for the same text alone.
+#[test]
+fn a_known_header_is_the_same_text() {
+    let key = key();
+    let first = forge(&key, GOOD, "{}");
+    let known = Unverified::parse(&first).unwrap().known_header();
+    let parse = |text: &str, limit| {
+        let token = Unverified::parse_known(text, limit, &known);
+        token
+            .map(|token| token.is_some())
+            .map_err(|error| error.code())
+    };
+    let second = forge(&key, GOOD, r#"{"sub":"a"}"#);
+    assert_eq!(parse(&second, MAX_LENGTH), Ok(true));
+    let token = Unverified::parse_known(&second, MAX_LENGTH, &known).unwrap();
+    let token = token.unwrap().verify(key.verifying_key()).unwrap();
+    assert_eq!(token.payload(), br#"{"sub":"a"}"#);
+    assert_eq!(token.header().kid(), Some("1"));
+    // The same members in another form are another header.
+    let spaced = GOOD.replace(',', ", ");
+    for other in [&*spaced, r#"{"alg":"ES256"}"#, "no JSON"] {
+        assert_eq!(
+            parse(&forge(&key, other, "{}"), MAX_LENGTH),
+            Ok(false),
+            "{other}"
+        );
+    }
+    assert_eq!(parse(&second, second.len() - 1), Err("jws.too_long"));
+    assert_eq!(
+        parse(second.rsplit_once('.').unwrap().0, MAX_LENGTH),
+        Err("jws.parts")
+    );
+    // The signature is verified as ever.
+    let (signed, _) = second.rsplit_once('.').unwrap();
+    let stolen = format!("{signed}.{}", first.rsplit_once('.').unwrap().1);
+    let token = Unverified::parse_known(&stolen, MAX_LENGTH, &known).unwrap();
+    let refused = token.unwrap().verify(key.verifying_key()).unwrap_err();
+    assert_eq!(refused.code(), "jws.signature");
+}
+
+#[test]
+fn claims_that_are_json_are_checked() {
+    let of = |json: &str| {
+        let input =
+            SigningInput::from_json("wit+jwt", Algorithm::Es256, Some("1"), json.as_bytes());
+        input.map_err(|error| error.code())
+    };
+    let key = key();
+    let json = r#"{"sub":"a", "x":{"y":[1]}}"#;
+    let token = of(json).unwrap().sign(&key).unwrap();
+    let verified = Unverified::parse(token.expose()).unwrap();
+    let verified = verified.verify(key.verifying_key()).unwrap();
+    assert_eq!(verified.payload(), json.as_bytes());
+    let header = token.expose().split('.').next().unwrap();
+    assert_eq!(base64url::decode(header).unwrap(), GOOD.as_bytes());
+    for (json, expected) in [
+        (r#"["sub"]"#, "jws.not_an_object"),
+        (r#"{"sub":"a""#, "jws.json"),
+        (r#"{"sub":1,"x":{"y":1,"y":2}}"#, "jws.duplicate_member"),
+    ] {
+        assert_eq!(of(json).unwrap_err(), expected, "{json}");
+    }
 }
 
 /// T-002, T-008, T-009, T-010, T-011, T-013a, T-028, WIT-01, ATJ-12: each header has one defect.

@@ -47,7 +47,7 @@ use crate::media::{self, compact_token};
 pub use self::binding::Binding;
 pub use self::error::Error;
 pub use self::nonce::{Nonce, NonceIssuer};
-pub use self::verify::{DpopProof, DpopRules, UnspentProof, UnverifiedProof};
+pub use self::verify::{DpopProof, DpopRules, ProofKey, UnspentProof, UnverifiedProof};
 
 /// The header field of a proof (RFC 9449 §4.1).
 pub const DPOP: HeaderName = HeaderName::from_static("dpop");

@@ -59,7 +59,8 @@ pub fn sole<'a>(
 #[must_use]
 pub fn compact_token(value: &HeaderValue) -> Option<&str> {
     let text = value.to_str().ok();
-    text.filter(|text| !text.is_empty() && !text.contains([',', ' ', '\t']))
+    let is_apart = |byte: u8| matches!(byte, b',' | b' ' | b'\t');
+    text.filter(|text| !text.is_empty() && !text.bytes().any(is_apart))
 }
 
 /// Returns whether a response with this status has a whole document: 200 to 299, except 202 (not

@@ -1,12 +1,11 @@
 //! DPoP proofs: what a guard accepts of them.
 
 use aims_jose::alg::AlgorithmSet;
-use aims_jose::key::VerifyingKey;
 use aims_jose::provider::{self, Provider};
 use aims_jose::random;
 use aims_jose::time::Skew;
 use aims_jose::verified::VerifiedCache;
-use aims_oauth_wire::dpop::{DpopRules, NonceIssuer};
+use aims_oauth_wire::dpop::{DpopRules, NonceIssuer, ProofKey};
 
 use super::BuildError;
 
@@ -151,7 +150,7 @@ pub(super) struct DpopPolicy {
     pub(super) origin: String,
     pub(super) provider: &'static dyn Provider,
     /// Keys that verified access tokens are bound to, prepared, by the header of their proofs.
-    pub(super) keys: VerifiedCache<VerifyingKey>,
+    pub(super) keys: VerifiedCache<ProofKey>,
 }
 
 impl DpopPolicy {

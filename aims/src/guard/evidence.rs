@@ -186,6 +186,14 @@ impl UnspentProof {
         }
     }
 
+    /// Returns the SHA-256 of a DPoP proof.
+    pub(super) fn dpop_hash(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Dpop(unspent) => Some(unspent.text_hash()),
+            Self::Certificate(_) | Self::HttpSignature(_) | Self::Wpt(..) => None,
+        }
+    }
+
     /// Returns the key of the proof in the form to which access tokens are bound. `agent` is the
     /// thumbprint of the agent's key, with which the proofs of an agent are made.
     pub(super) fn key(&self, agent: Option<&Thumbprint>) -> Option<ProvenKey> {

@@ -12,7 +12,7 @@ use aims_wimse_wpt::{Error, Revision};
 use http::StatusCode;
 use http::header::HeaderMap;
 
-use super::evidence::{AgentCredential, Evidence, transaction, wpt};
+use super::evidence::{AgentCredential, Evidence, UnspentProof, transaction, wpt};
 use super::received::{ReceivedContent, ReceivedRequest};
 use super::refused::Refused;
 use super::{Guard, head};
@@ -217,11 +217,16 @@ impl<M> Guard<M> {
 const PROOF_REQUIRED: &str = "a workload identity token and a proof of its key are required";
 
 /// Returns the fingerprints of the tokens. It reuses the hashes of verified tokens.
-pub(super) fn fingerprints(presented: &Credentials<'_>, evidence: &Evidence) -> Fingerprints {
+pub(super) fn fingerprints(
+    presented: &Credentials<'_>,
+    evidence: &Evidence,
+    proofs: &[UnspentProof],
+) -> Fingerprints {
     let of = |text: &str| Fingerprint::of(text.as_bytes());
     let wit = evidence.agent.as_ref().map(|AgentCredential::Wit(wit)| wit);
     let wit = wit.map(Wit::hash);
     let token = evidence.token.as_ref().map(AccessToken::hash);
+    let dpop = proofs.iter().find_map(UnspentProof::dpop_hash);
     Fingerprints {
         wit: presented
             .wit
@@ -231,7 +236,9 @@ pub(super) fn fingerprints(presented: &Credentials<'_>, evidence: &Evidence) -> 
             .token
             .as_ref()
             .map(|it| token.map_or_else(|| it.text.fingerprint(), Fingerprint::of_sha256)),
-        dpop: presented.dpop.map(of),
+        dpop: presented
+            .dpop
+            .map(|text| dpop.map_or_else(|| of(text), Fingerprint::of_sha256)),
         certificate: presented
             .certificate
             .as_ref()

@@ -34,7 +34,8 @@ impl<M> Guard<M> {
         let examined = self
             .check_presented(&presented)
             .and_then(|()| self.verify(&presented, received, introspected, evidence, now));
-        evidence.fingerprints = parse::fingerprints(&presented, evidence);
+        let proofs = examined.as_deref().unwrap_or_default();
+        evidence.fingerprints = parse::fingerprints(&presented, evidence, proofs);
         let unspent = examined?;
         let inner = &*self.inner;
         inner.paths.check(&received.head.uri, &inner.resource)?;

@@ -67,6 +67,38 @@ fn each_claim_of_the_proof_is_checked() {
     }
 }
 
+/// DPOP-20: a key that is known from an earlier request changes no verdict: a proof with its header
+/// is verified, and compared with the key that its token is bound to.
+#[test]
+fn the_key_of_an_earlier_proof_changes_no_verdict() {
+    let scene = Scene::new();
+    assert_eq!(scene.code(&scene.call()), "ok");
+    assert_eq!(scene.code(&scene.call()), "replay.replayed");
+    let next = json!({"jti": "p2"});
+    let good = scene.call_with(&next);
+    let text = good.headers["dpop"].to_str().unwrap();
+    let (signed, _) = text.rsplit_once('.').unwrap();
+    let first = scene.call();
+    let (_, signature) = first.headers["dpop"]
+        .to_str()
+        .unwrap()
+        .rsplit_once('.')
+        .unwrap();
+    let stolen = format!("{signed}.{signature}");
+    assert_eq!(
+        scene.code(&request(&scene.token, &stolen)),
+        "dpop.signature"
+    );
+    let elsewhere = scene.call_with(&json!({"jti": "p2", "htu": TOOL}));
+    assert_eq!(scene.code(&elsewhere), "dpop.htu");
+    // A token of another client. Its key is compared before the signature.
+    let other = key(Algorithm::Es256);
+    let jkt = other.public_jwk().thumbprint().to_string();
+    let others = scene.token_with(&json!({"jti": "t2", "cnf": {"jkt": jkt}}));
+    assert_eq!(scene.code(&request(&others, &stolen)), "token.not_bound");
+    assert_eq!(scene.code(&good), "ok");
+}
+
 /// DPOP-20: the header, without a nonce or a claim being looked at.
 #[test]
 fn the_header_of_the_proof_is_checked() {

@@ -16,6 +16,7 @@ use header::KeysInHeader;
 pub use sign::{CompactJws, SigningInput};
 
 use std::cell::OnceCell;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -49,9 +50,11 @@ pub struct Unverified<'a> {
     signed: &'a str,
     payload: &'a str,
     signature: &'a str,
-    header: Header,
+    header: Arc<Header>,
     /// The payload, once it was decoded.
     decoded: OnceCell<Vec<u8>>,
+    /// The hashes, once they were computed.
+    hashes: OnceCell<TokenHashes>,
 }
 
 impl<'a> Unverified<'a> {
@@ -106,31 +109,55 @@ impl<'a> Unverified<'a> {
         Self::split(text, limit, KeysInHeader::JwkRequired)
     }
 
+    /// Parses a token whose header is, byte for byte, one that was parsed before. Returns `None` if
+    /// the token has another header.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`], which is checked first; [`Error::Parts`].
+    pub fn parse_known(
+        text: &'a str,
+        limit: usize,
+        known: &KnownHeader,
+    ) -> Result<Option<Self>, Error> {
+        let parts = Parts::of(text, limit)?;
+        let is_known = parts.header == &*known.text;
+        Ok(is_known.then(|| Self::new(text, &parts, Arc::clone(&known.header))))
+    }
+
     fn split(text: &'a str, limit: usize, keys: KeysInHeader) -> Result<Self, Error> {
-        if text.len() > limit {
-            return Err(Error::TooLong { limit });
-        }
-        let (signed, signature) = text.rsplit_once('.').ok_or(Error::Parts)?;
-        let (header, payload) = signed.split_once('.').ok_or(Error::Parts)?;
-        if header.is_empty() || payload.is_empty() || signature.is_empty() || payload.contains('.')
-        {
-            return Err(Error::Parts);
-        }
-        let header = Header::parse(&base64url::decode(header)?, keys)?;
-        Ok(Self {
+        let parts = Parts::of(text, limit)?;
+        let header = Header::parse(&base64url::decode(parts.header)?, keys)?;
+        Ok(Self::new(text, &parts, Arc::new(header)))
+    }
+
+    const fn new(text: &'a str, parts: &Parts<'a>, header: Arc<Header>) -> Self {
+        Self {
             text,
-            signed,
-            payload,
-            signature,
+            signed: parts.signed,
+            payload: parts.payload,
+            signature: parts.signature,
             header,
             decoded: OnceCell::new(),
-        })
+            hashes: OnceCell::new(),
+        }
     }
 
     /// Returns the header, by which the caller selects a key.
     #[must_use]
-    pub const fn header(&self) -> &Header {
+    pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Returns the header with its text, to parse further tokens with the same one by
+    /// [`parse_known`](Self::parse_known).
+    #[must_use]
+    pub fn known_header(&self) -> KnownHeader {
+        let text = self.signed.split('.').next().unwrap_or_default();
+        KnownHeader {
+            text: text.into(),
+            header: Arc::clone(&self.header),
+        }
     }
 
     /// Returns the token as received.
@@ -163,11 +190,16 @@ impl<'a> Unverified<'a> {
     }
 
     /// Returns [`signed_hash`](Self::signed_hash) and the SHA-256 of the whole text, in one pass.
+    ///
+    /// Call it before [`verify`](Self::verify), which then does not hash what an ES256 signature
+    /// signs again.
     #[must_use]
     pub fn hashes(&self) -> TokenHashes {
-        let rest = self.text.get(self.signed.len()..).unwrap_or_default();
-        let (signed, text) = sha256_of_both(self.signed.as_bytes(), rest.as_bytes());
-        TokenHashes { signed, text }
+        *self.hashes.get_or_init(|| {
+            let rest = self.text.get(self.signed.len()..).unwrap_or_default();
+            let (signed, text) = sha256_of_both(self.signed.as_bytes(), rest.as_bytes());
+            TokenHashes { signed, text }
+        })
     }
 
     /// Verifies the signature, with at most one public-key operation.
@@ -179,7 +211,11 @@ impl<'a> Unverified<'a> {
     pub fn verify(self, key: &VerifyingKey) -> Result<Verified, Error> {
         let mut buffer = [0; MAX_SIGNATURE];
         let signature = base64url::decode_into(self.signature, &mut buffer)?;
-        key.verify(self.header.alg(), self.signed.as_bytes(), signature)?;
+        let (algorithm, signed) = (self.header.alg(), self.signed.as_bytes());
+        match self.hashes.get() {
+            Some(known) => key.verify_hashed(algorithm, signed, &known.signed, signature)?,
+            None => key.verify(algorithm, signed, signature)?,
+        }
         Ok(Verified {
             payload: match self.decoded.into_inner() {
                 Some(payload) => payload,
@@ -188,6 +224,45 @@ impl<'a> Unverified<'a> {
             header: self.header,
         })
     }
+}
+
+/// The texts of a compact JWS.
+struct Parts<'a> {
+    signed: &'a str,
+    header: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(text: &'a str, limit: usize) -> Result<Self, Error> {
+        if text.len() > limit {
+            return Err(Error::TooLong { limit });
+        }
+        let (signed, signature) = text.rsplit_once('.').ok_or(Error::Parts)?;
+        let (header, payload) = signed.split_once('.').ok_or(Error::Parts)?;
+        if header.is_empty() || payload.is_empty() || signature.is_empty() || payload.contains('.')
+        {
+            return Err(Error::Parts);
+        }
+        Ok(Self {
+            signed,
+            header,
+            payload,
+            signature,
+        })
+    }
+}
+
+/// The header of a token that was parsed, with its text.
+///
+/// A sender that makes many tokens with one key writes the same header into each. The header then
+/// needs to be parsed once ([`Unverified::parse_known`]). It is as untrusted as the token that it
+/// came with.
+#[derive(Clone, Debug)]
+pub struct KnownHeader {
+    text: Box<str>,
+    header: Arc<Header>,
 }
 
 /// The two hashes that identify a token.
@@ -211,14 +286,14 @@ impl std::fmt::Debug for Unverified<'_> {
 /// A token whose signature was verified with a key that the caller chose. Its claims are not
 /// checked yet.
 pub struct Verified {
-    header: Header,
+    header: Arc<Header>,
     payload: Vec<u8>,
 }
 
 impl Verified {
     /// Returns the header.
     #[must_use]
-    pub const fn header(&self) -> &Header {
+    pub fn header(&self) -> &Header {
         &self.header
     }
 

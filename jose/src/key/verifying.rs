@@ -141,6 +141,28 @@ impl VerifyingKey {
         message: &[u8],
         signature: &[u8],
     ) -> Result<(), Error> {
+        self.check(algorithm, signature, |key| key.verify(message, signature))
+    }
+
+    /// Verifies the signature of a message whose SHA-256 the caller has computed.
+    pub(crate) fn verify_hashed(
+        &self,
+        algorithm: Algorithm,
+        message: &[u8],
+        sha256: &[u8; 32],
+        signature: &[u8],
+    ) -> Result<(), Error> {
+        self.check(algorithm, signature, |key| {
+            key.verify_hashed(message, sha256, signature)
+        })
+    }
+
+    fn check(
+        &self,
+        algorithm: Algorithm,
+        signature: &[u8],
+        verify: impl FnOnce(&dyn PreparedKey) -> bool,
+    ) -> Result<(), Error> {
         let (_, key) = self
             .0
             .prepared
@@ -148,7 +170,7 @@ impl VerifyingKey {
             .find(|(names, _)| names.contains(algorithm))
             .ok_or(Error::AlgorithmMismatch { algorithm })?;
         let well_formed = is_well_formed(algorithm, self.0.jwk.public_key(), signature);
-        if well_formed && key.verify(message, signature) {
+        if well_formed && verify(&**key) {
             Ok(())
         } else {
             Err(Error::Signature)

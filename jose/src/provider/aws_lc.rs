@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use aws_lc_rs::digest::{Digest, SHA256};
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -40,7 +41,12 @@ impl Provider for AwsLc {
                     Curve::P384 => &lc::ECDSA_P384_SHA384_FIXED,
                     Curve::P521 => &lc::ECDSA_P521_SHA512_FIXED,
                 };
-                ParsedPublicKey::new(algorithm, point).map_err(|_opaque| Error::JwkPoint)?
+                let parsed = ParsedPublicKey::new(algorithm, point);
+                let parsed = parsed.map_err(|_opaque| Error::JwkPoint)?;
+                if *curve == Curve::P256 {
+                    return Ok(Box::new(PreparedP256(parsed)));
+                }
+                parsed
             }
             PublicKey::Ed25519 { point } => {
                 ParsedPublicKey::new(&lc::ED25519, point).map_err(|_opaque| Error::JwkPoint)?
@@ -131,6 +137,21 @@ struct Prepared(ParsedPublicKey);
 impl PreparedKey for Prepared {
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         self.0.verify_sig(message, signature).is_ok()
+    }
+}
+
+#[derive(Debug)]
+struct PreparedP256(ParsedPublicKey);
+
+impl PreparedKey for PreparedP256 {
+    fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify_sig(message, signature).is_ok()
+    }
+
+    fn verify_hashed(&self, _message: &[u8], sha256: &[u8; 32], signature: &[u8]) -> bool {
+        Digest::import_less_safe(sha256, &SHA256)
+            .and_then(|hash| self.0.verify_digest_sig(&hash, signature))
+            .is_ok()
     }
 }
 

@@ -165,6 +165,15 @@ pub trait PreparedKey: Debug + Send + Sync {
     /// Returns whether the signature, in its JOSE encoding, is that of the message. Lengths and
     /// ranges were checked. Many threads may call it at once; it must not wait.
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool;
+
+    /// Returns the same as [`verify`](Self::verify), for a message with this SHA-256. A key whose
+    /// algorithm signs that hash, such as ES256, does not compute it again.
+    ///
+    /// The caller has computed the hash from the message. By default, the method ignores it.
+    fn verify_hashed(&self, message: &[u8], sha256: &[u8; 32], signature: &[u8]) -> bool {
+        let _unneeded = sha256;
+        self.verify(message, signature)
+    }
 }
 
 /// A private key loaded for one algorithm, with its public key.

@@ -4,6 +4,7 @@ use core::fmt;
 
 use ed25519_dalek::Signer as _;
 use getrandom::SysRng;
+use p256::ecdsa::signature::hazmat::PrehashVerifier as _;
 use rsa::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
 use rsa::sha2::{Sha256, Sha384, Sha512};
 use rsa::signature::{RandomizedSigner, SignatureEncoding, Verifier};
@@ -157,6 +158,11 @@ impl PreparedKey for Prepared<p256::ecdsa::VerifyingKey> {
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         p256::ecdsa::Signature::from_slice(signature)
             .is_ok_and(|signature| self.0.verify(message, &signature).is_ok())
+    }
+
+    fn verify_hashed(&self, _message: &[u8], sha256: &[u8; 32], signature: &[u8]) -> bool {
+        p256::ecdsa::Signature::from_slice(signature)
+            .is_ok_and(|signature| self.0.verify_prehash(sha256, &signature).is_ok())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Creates, parses and writes keys, and refuses invalid ones.
 
+use aims_jose::digest::sha256;
 use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::{Algorithm, base64url, random};
 use serde_json::{Value, json};
@@ -16,6 +17,26 @@ fn from_der(der: &[u8], algorithm: Algorithm) -> Result<SigningKey, &'static str
 
 fn from_pem(pem: &str, algorithm: Algorithm) -> Result<SigningKey, &'static str> {
     SigningKey::from_pkcs8_pem(pem, algorithm, provider()).map_err(|error| error.code())
+}
+
+/// Whether the hash of a message is known changes no verdict.
+#[test]
+fn a_known_hash_changes_no_verdict() {
+    for algorithm in algorithms() {
+        let key = generate(algorithm);
+        let prepared = provider().prepare(algorithm, key.public_jwk().public_key());
+        let prepared = prepared.unwrap();
+        let signature = key.sign(b"message").unwrap();
+        let signature = signature.as_ref();
+        let good = prepared.verify_hashed(b"message", &sha256(b"message"), signature);
+        assert!(good, "{algorithm}");
+        let other = prepared.verify_hashed(b"massage", &sha256(b"massage"), signature);
+        assert!(!other, "{algorithm}");
+        let mut forged = signature.to_vec();
+        forged[10] ^= 1;
+        let forged = prepared.verify_hashed(b"message", &sha256(b"message"), &forged);
+        assert!(!forged, "{algorithm}");
+    }
 }
 
 #[test]

@@ -58,8 +58,14 @@ impl<'a> Binding<'a> {
 
     /// Binds the proof to the access token of the request (`ath`).
     #[must_use]
-    pub fn access_token(mut self, token: &Hashed<'_>) -> Self {
-        self.access_token = Some(*token.sha256());
+    pub fn access_token(self, token: &Hashed<'_>) -> Self {
+        self.access_token_hash(token.sha256())
+    }
+
+    /// Binds the proof to the access token that has this SHA-256, which was computed before.
+    #[must_use]
+    pub const fn access_token_hash(mut self, sha256: &[u8; 32]) -> Self {
+        self.access_token = Some(*sha256);
         self
     }
 

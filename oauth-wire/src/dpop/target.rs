@@ -16,6 +16,9 @@ pub(super) fn bare(uri: &str) -> &str {
 /// nothing.
 pub(super) fn is_same(expected: &str, found: &str) -> bool {
     let (expected, found) = (bare(expected), bare(found));
+    if expected == found {
+        return parsed(expected).is_some();
+    }
     match (parsed(expected), parsed(found)) {
         (Some(one), Some(other)) => {
             one.scheme() == other.scheme()

@@ -1,12 +1,13 @@
 //! Verifies proofs (RFC 9449 §4.3).
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use aims_jose::alg::AlgorithmSet;
 use aims_jose::base64url;
 use aims_jose::json::Text;
 use aims_jose::jwk::Thumbprint;
-use aims_jose::jws::Unverified;
+use aims_jose::jws::{Header, KnownHeader, Unverified};
 use aims_jose::jwt::{NumericDate, present, required};
 use aims_jose::key::VerifyingKey;
 use aims_jose::provider::Provider;
@@ -144,19 +145,32 @@ impl<'a> UnverifiedProof<'a> {
     pub fn parse(text: &'a str, rules: &DpopRules) -> Result<Self, Error> {
         let token = Unverified::parse_with_embedded_key(text, rules.max_len);
         let token = token.map_err(Error::Jws)?;
-        token.header().expect_typ(TYP).map_err(Error::Jws)?;
-        let algorithm = token.header().alg();
-        if !rules.algorithms.contains(algorithm) {
-            let names: Vec<&str> = rules.algorithms.iter().map(|it| it.name()).collect();
-            return Err(Error::Algorithm {
-                found: algorithm.name(),
-                expected: names.join(" ").into(),
-            });
-        }
+        check_header(token.header(), rules)?;
         let jwk = token.header().embedded_key();
         let jwk = jwk.ok_or(Error::Jws(aims_jose::Error::NoKeyInHeader))?;
         let thumbprint = jwk.thumbprint();
         Ok(Self { token, thumbprint })
+    }
+
+    /// Parses a proof that begins with the header of earlier ones, whose key is known. Returns
+    /// `None` for a proof with another header, which [`parse`](Self::parse) parses.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn parse_known(
+        text: &'a str,
+        rules: &DpopRules,
+        known: &ProofKey,
+    ) -> Result<Option<Self>, Error> {
+        let ProofKey(known) = known;
+        let token = Unverified::parse_known(text, rules.max_len, &known.header);
+        let Some(token) = token.map_err(Error::Jws)? else {
+            return Ok(None);
+        };
+        check_header(token.header(), rules)?;
+        let thumbprint = known.thumbprint;
+        Ok(Some(Self { token, thumbprint }))
     }
 
     /// Returns the thumbprint of the key in the proof.
@@ -168,8 +182,8 @@ impl<'a> UnverifiedProof<'a> {
         &self.thumbprint
     }
 
-    /// Returns the key in the proof, prepared for verification. A server may cache it by its
-    /// thumbprint.
+    /// Returns the key in the proof, prepared for verification. A server may keep it:
+    /// [`proof_key`](Self::proof_key).
     ///
     /// # Errors
     ///
@@ -185,6 +199,20 @@ impl<'a> UnverifiedProof<'a> {
             None => jwk.with_algorithm(header.alg()).map_err(Error::Jws)?,
         };
         VerifyingKey::from_jwk(&jwk, provider).map_err(Error::Jws)
+    }
+
+    /// Returns the [key](Self::key) with the header of the proof, for further proofs with the same
+    /// header.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`key`](Self::key).
+    pub fn proof_key(&self, provider: &'static dyn Provider) -> Result<ProofKey, Error> {
+        Ok(ProofKey(Arc::new(Known {
+            header: self.token.known_header(),
+            thumbprint: self.thumbprint,
+            key: self.key(provider)?,
+        })))
     }
 
     /// Verifies the proof with its [key](Self::key).
@@ -207,6 +235,8 @@ impl<'a> UnverifiedProof<'a> {
         if *key.thumbprint() != self.thumbprint {
             return Err(Error::Key);
         }
+        // Also the hash that an ES256 signature signs.
+        let text_hash = self.token.hashes().text;
         let verified = self.token.verify(key).map_err(Error::Jws)?;
         let claims: Claims<'_> = verified.claims().map_err(Error::Jws)?;
         let jti = required(claims.jti, "jti").map_err(Error::Jws)?;
@@ -266,6 +296,7 @@ impl<'a> UnverifiedProof<'a> {
         };
         let sender = self.thumbprint.to_string();
         Ok(UnspentProof {
+            text_hash,
             name: ReplayKey::new("dpop", &sender, &[jti.as_str()]),
             valid: Validity::new(at(from), skew.remember_until(ends)),
             proof: DpopProof {
@@ -273,6 +304,56 @@ impl<'a> UnverifiedProof<'a> {
                 next_nonce,
             },
         })
+    }
+}
+
+fn check_header(header: &Header, rules: &DpopRules) -> Result<(), Error> {
+    header.expect_typ(TYP).map_err(Error::Jws)?;
+    let algorithm = header.alg();
+    if rules.algorithms.contains(algorithm) {
+        return Ok(());
+    }
+    let names: Vec<&str> = rules.algorithms.iter().map(|it| it.name()).collect();
+    Err(Error::Algorithm {
+        found: algorithm.name(),
+        expected: names.join(" ").into(),
+    })
+}
+
+/// A key that signs proofs, prepared for verification, with the header of its proofs. Clones share
+/// the data.
+///
+/// A client writes the same header into all proofs of one key. A server that keeps this for a key
+/// that it has verified parses the header and prepares the key once:
+///
+/// ```
+/// # use aims_oauth_wire::dpop::{DpopRules, Error, ProofKey, UnverifiedProof};
+/// fn parse<'a>(
+///     text: &'a str,
+///     rules: &DpopRules,
+///     known: &ProofKey,
+/// ) -> Result<UnverifiedProof<'a>, Error> {
+///     match UnverifiedProof::parse_known(text, rules, known)? {
+///         Some(proof) => Ok(proof),
+///         None => UnverifiedProof::parse(text, rules),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+pub struct ProofKey(Arc<Known>);
+
+#[derive(Debug)]
+struct Known {
+    header: KnownHeader,
+    thumbprint: Thumbprint,
+    key: VerifyingKey,
+}
+
+impl ProofKey {
+    /// Returns the key.
+    #[must_use]
+    pub fn key(&self) -> &VerifyingKey {
+        &self.0.key
     }
 }
 
@@ -288,6 +369,7 @@ impl core::fmt::Debug for UnverifiedProof<'_> {
 #[derive(Debug)]
 #[must_use = "a proof that was not spent can be replayed"]
 pub struct UnspentProof {
+    text_hash: [u8; 32],
     name: ReplayKey,
     valid: Validity,
     proof: DpopProof,
@@ -298,6 +380,12 @@ impl UnspentProof {
     #[must_use]
     pub fn thumbprint(&self) -> &Thumbprint {
         self.proof.thumbprint()
+    }
+
+    /// Returns the SHA-256 of the proof's text, for records.
+    #[must_use]
+    pub const fn text_hash(&self) -> &[u8; 32] {
+        &self.text_hash
     }
 
     /// Spends the `jti` of the proof, which is unique for its key (RFC 9449 §11.1). The store keeps

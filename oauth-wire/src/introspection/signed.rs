@@ -79,7 +79,7 @@ impl<'a> SignedIntrospection<'a> {
 
     /// Returns `alg`, which selects a key of the issuer.
     #[must_use]
-    pub const fn algorithm(&self) -> Algorithm {
+    pub fn algorithm(&self) -> Algorithm {
         self.0.header().alg()
     }
 

@@ -178,6 +178,44 @@ fn what_is_made_is_taken_once() {
     }
 }
 
+/// The key of an earlier proof, with its header, stands for the same header alone, and changes no
+/// verdict.
+#[test]
+fn a_known_key_changes_no_verdict() {
+    let (one, other) = (key(Algorithm::Es256), key(Algorithm::Es256));
+    let rules = DpopRules::new();
+    let first = signed(&one, &claims());
+    let proof = UnverifiedProof::parse(&first, &rules).unwrap();
+    let known = proof.proof_key(provider::AWS_LC).unwrap();
+    assert_eq!(*known.key().thumbprint(), one.public_jwk().thumbprint());
+    let by_known = |text: &str, rules: &DpopRules| {
+        let proof = UnverifiedProof::parse_known(text, rules, &known)?.unwrap();
+        assert_eq!(*proof.thumbprint(), one.public_jwk().thumbprint());
+        let unspent = proof.verify(known.key(), &binding(), rules, at(NOW))?;
+        assert_eq!(*unspent.text_hash(), *Hashed::of(text).sha256());
+        unspent.spend(&ReplayCache::in_memory(10), at(NOW))
+    };
+    let mut get = claims();
+    get["htm"] = "GET".into();
+    let (signature, second) = (first.rsplit_once('.').unwrap().1, signed(&one, &get));
+    let stolen = format!("{}.{signature}", second.rsplit_once('.').unwrap().0);
+    for (text, expected) in [
+        (&first, "ok"),
+        (&second, "dpop.htm"),
+        (&stolen, "dpop.signature"),
+    ] {
+        assert_eq!(code(by_known(text, &rules)), expected);
+        assert_eq!(code(verify(text, &binding(), &rules, NOW)), expected);
+    }
+    let narrow = DpopRules::new().with_algorithms(Algorithm::Ed25519.into());
+    assert_eq!(code(by_known(&first, &narrow)), "dpop.algorithm");
+    let short = DpopRules::new().with_max_len(first.len() - 1);
+    assert_eq!(code(by_known(&first, &short)), "jws.too_long");
+    let of_other = signed(&other, &claims());
+    let unknown = UnverifiedProof::parse_known(&of_other, &rules, &known).unwrap();
+    assert!(unknown.is_none());
+}
+
 /// The header has only the public members of the key.
 #[test]
 fn only_the_public_key_is_sent() {

@@ -2,7 +2,7 @@
 
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::{AccessToken, BindingFailure, Confirmation, TokenScheme};
-use aims_oauth_wire::dpop::{Binding, Error, Nonce, UnspentProof, UnverifiedProof};
+use aims_oauth_wire::dpop::{Binding, Error, Nonce, ProofKey, UnspentProof, UnverifiedProof};
 use aims_replay::ReplayStore;
 use http::request::Parts;
 
@@ -43,14 +43,14 @@ impl<M> Guard<M> {
             }
             (TokenScheme::Dpop, Some(jkt), Some(policy)) => (jkt, policy),
         };
-        let text = proof.ok_or(Error::Missing);
-        let proof = text.and_then(|text| Ok((text, UnverifiedProof::parse(text, &policy.rules)?)));
-        let (text, proof) = proof.map_err(|error| self.dpop_refused(&error, None))?;
+        let proof = proof.ok_or(Error::Missing);
+        let proof = proof.and_then(|text| Parsed::of(text, policy));
+        let proof = proof.map_err(|error| self.dpop_refused(&error, None))?;
         // Before the signature costs anything.
-        if proof.thumbprint() != jkt {
+        if proof.unverified.thumbprint() != jkt {
             return Err(not_bound(BindingFailure::OtherKey { method: "jkt" }));
         }
-        let proof = verify(policy, request, presented, (text, proof), now);
+        let proof = proof.verify(policy, request, token, now);
         let unspent = proof.map_err(|error| {
             // The nonce is good for the holder of this key alone.
             let nonces = policy.rules.nonces();
@@ -76,22 +76,60 @@ impl<M> Guard<M> {
     }
 }
 
-/// Verifies a proof by the key that it brings, which the token is bound to.
-fn verify(
-    policy: &DpopPolicy,
-    request: &Parts,
-    token: &PresentedToken<'_>,
-    (text, proof): (&str, UnverifiedProof<'_>),
-    now: UnixTime,
-) -> Result<UnspentProof, Error> {
-    // The same header has the same key for the same algorithm.
-    let header = text.split('.').next().unwrap_or_default();
-    let key = policy
-        .keys
-        .get_or_verify(header, |_| true, || proof.key(policy.provider))?;
-    let target = format!("{}{}", policy.origin, request.uri.path());
-    let binding = Binding::to(request.method.as_str(), &target).access_token(&token.text);
-    proof.verify(&key, &binding, &policy.rules, now)
+/// A parsed proof, and its key if a verified access token was bound to it before.
+struct Parsed<'a> {
+    text: &'a str,
+    unverified: UnverifiedProof<'a>,
+    known: Option<ProofKey>,
+}
+
+impl<'a> Parsed<'a> {
+    fn of(text: &'a str, policy: &DpopPolicy) -> Result<Self, Error> {
+        if let Some(known) = policy.keys.get(header(text))
+            && let Some(unverified) = UnverifiedProof::parse_known(text, &policy.rules, &known)?
+        {
+            let known = Some(known);
+            return Ok(Self {
+                text,
+                unverified,
+                known,
+            });
+        }
+        Ok(Self {
+            text,
+            unverified: UnverifiedProof::parse(text, &policy.rules)?,
+            known: None,
+        })
+    }
+
+    /// Verifies the proof by the key that it brings, which the token is bound to.
+    fn verify(
+        self,
+        policy: &DpopPolicy,
+        request: &Parts,
+        token: &AccessToken,
+        now: UnixTime,
+    ) -> Result<UnspentProof, Error> {
+        let proof = self.unverified;
+        // The same header has the same key for the same algorithm.
+        let known = match self.known {
+            Some(known) => known,
+            None => policy.keys.get_or_verify(
+                header(self.text),
+                |_| true,
+                || proof.proof_key(policy.provider),
+            )?,
+        };
+        let target = format!("{}{}", policy.origin, request.uri.path());
+        let binding = Binding::to(request.method.as_str(), &target);
+        let binding = binding.access_token_hash(token.hash());
+        proof.verify(known.key(), &binding, &policy.rules, now)
+    }
+}
+
+/// Returns the header of a compact JWS.
+fn header(text: &str) -> &str {
+    text.split('.').next().unwrap_or_default()
 }
 
 /// Spends the proof. The entry counts for the client of the token: a client can get tokens for as
