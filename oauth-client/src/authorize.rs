@@ -25,6 +25,8 @@ mod loopback;
 mod object;
 mod push;
 mod receive;
+#[cfg(feature = "tokio")]
+mod user;
 
 pub use callback::Authorizing;
 pub use code::AuthorizationCode;
@@ -34,6 +36,8 @@ pub use logins::Logins;
 pub use loopback::Loopback;
 pub use push::PushFlow;
 pub use receive::{Receive, ReceiveFuture, Receiving};
+#[cfg(feature = "tokio")]
+pub(crate) use user::Asking;
 
 /// A request for the authorization of a user.
 ///

@@ -113,6 +113,9 @@ pub enum Progress<'a> {
         issuer: &'a Issuer,
         /// The URL that the browser opens. It is valid for this login alone.
         url: &'a str,
+        /// The code of the call, if the user is asked to approve one. Show it: the user compares it
+        /// with that of the server's page.
+        code: Option<&'a str>,
     },
     /// It waits for the approval of a person on another device.
     WaitingForApproval {
@@ -254,6 +257,12 @@ impl Connector {
     /// Without this, what a tool requires is requested.
     pub fn allow_scopes(self, scopes: ScopeSet) -> Self {
         self.with(|settings| settings.allowed = Some(scopes))
+    }
+
+    /// Returns the scopes that may ever be requested, or `None` if that is not limited.
+    #[must_use]
+    pub fn allowed_scopes(&self) -> Option<&ScopeSet> {
+        self.0.allowed.as_ref()
     }
 
     /// Sets the user that the tokens are for, so that those of two users are never mixed.

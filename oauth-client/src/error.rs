@@ -115,6 +115,15 @@ pub enum Error {
         /// The finding.
         reason: &'static str,
     },
+    /// The token of an approval is not for the approved call (RFC 9396 §7).
+    #[error(
+        "the server gave a token that is not for the approved call alone: {reason}; expected one \
+         entry of the type `aims_tool` with its tool, arguments and digest"
+    )]
+    Approval {
+        /// The finding.
+        reason: &'static str,
+    },
     /// The authorization details have another form (RFC 9396 §2).
     #[error("invalid authorization details: expected a JSON array of objects with a `type`")]
     Details,
@@ -186,7 +195,10 @@ pub enum Error {
         closed: Box<str>,
     },
     /// The tool requires scopes that the program does not allow.
-    #[error("the tool requires scopes that are not allowed: {wider}; allow them by `allow_scopes`")]
+    #[error(
+        "the tool requires scopes that are not allowed: {wider}; allow them by `allow_scopes`, or \
+         name them in the approval's `scopes`"
+    )]
     ScopeNotAllowed {
         /// The scopes, as the message shows them.
         wider: Box<str>,
@@ -367,6 +379,7 @@ impl Error {
         Self::Incomparable => Forbidden "grant.incomparable",
         Self::Assertion { .. } => Mismatch "grant.assertion",
         Self::Transaction { .. } => Mismatch "grant.transaction",
+        Self::Approval { .. } => Mismatch "grant.approval",
         Self::Details => Configuration "grant.details",
         Self::Redirect => Configuration "authorize.redirect",
         Self::UnsupportedServer { .. } => Forbidden "authorize.unsupported",

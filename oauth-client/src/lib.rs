@@ -30,7 +30,7 @@ mod workload;
 
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use approve::{Approve, ApproveFuture, ByBackchannel};
+pub use approve::{ApprovalRequest, Approve, ApproveFuture, ByBackchannel, ByBrowser};
 #[cfg(feature = "loopback")]
 #[cfg_attr(docsrs, doc(cfg(feature = "loopback")))]
 pub use authorize::Loopback;

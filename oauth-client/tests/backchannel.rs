@@ -19,10 +19,11 @@ use aims_jose::key::{AnySigner, SigningKey};
 use aims_jose::provider::AWS_LC;
 use aims_jose::random;
 use aims_oauth_client::{
-    Approve, Backchannel, BackchannelRequest, ByBackchannel, DpopKey, Pings, Progress, Target,
-    TokenFlow, TokenRules, drive,
+    ApprovalRequest, Approve, Backchannel, BackchannelRequest, ByBackchannel, DpopKey, Pings,
+    Progress, Target, TokenFlow, TokenRules, drive,
 };
 use aims_oauth_wire::call::ToolCall;
+use aims_oauth_wire::token::Form;
 use common::{NOW, Paused, Script, at, client, code, json_answer, server_with};
 use http::{Request, Response};
 use serde_json::{Value, json};
@@ -41,6 +42,18 @@ fn server() -> Arc<aims_oauth_wire::metadata::ServerMetadata> {
     })))
 }
 
+/// The request for the approval of a call.
+fn asked(call: &ToolCall) -> ApprovalRequest {
+    ApprovalRequest::new(call.clone(), TOOL.parse().unwrap())
+}
+
+/// The token response of an approval, with the details that the server granted.
+fn granted(token_type: &str, details: &str) -> Value {
+    let details: Value = serde_json::from_str(details).unwrap();
+    json!({"access_token": "t", "token_type": token_type, "expires_in": 120,
+        "authorization_details": details})
+}
+
 fn request() -> BackchannelRequest {
     // The numbers of the other tests are too few for a token.
     BackchannelRequest::new(target(), "alice").with_random(random::SYSTEM)
@@ -50,6 +63,7 @@ fn request() -> BackchannelRequest {
 fn script(pending: usize, start: Instant) -> (Script, Arc<Mutex<Vec<u64>>>) {
     let polls: Arc<Mutex<Vec<u64>>> = Arc::default();
     let asked = Arc::clone(&polls);
+    let details: Mutex<Option<String>> = Mutex::default();
     let script = Script::new(move |request, _| match request.uri().path() {
         "/token" => {
             let mut asked = asked.lock().unwrap();
@@ -57,11 +71,16 @@ fn script(pending: usize, start: Instant) -> (Script, Arc<Mutex<Vec<u64>>>) {
             if asked.len() <= pending {
                 return json_answer(400, &json!({"error": "authorization_pending"}));
             }
-            let body = json!({"access_token": "t", "token_type": "Bearer", "expires_in": 120});
-            json_answer(200, &body)
+            let details = details.lock().unwrap();
+            json_answer(200, &granted("Bearer", details.as_deref().unwrap_or("[]")))
         }
         "/revoke" => Response::new(Vec::new()),
-        _ => json_answer(200, &json!({"auth_req_id": "d", "expires_in": 100})),
+        _ => {
+            let form = Form::parse(request.body()).unwrap();
+            let asked = form.get("authorization_details").map(String::from);
+            *details.lock().unwrap() = asked;
+            json_answer(200, &json!({"auth_req_id": "d", "expires_in": 100}))
+        }
     });
     (script, polls)
 }
@@ -165,7 +184,7 @@ async fn a_ping_may_come_before_the_answer() {
         let pings = Pings::new();
         let receiver = pings.clone();
         let script = Script::new(move |request, _| {
-            let form = aims_oauth_wire::token::Form::parse(request.body()).unwrap();
+            let form = Form::parse(request.body()).unwrap();
             let token = form.get("client_notification_token").unwrap();
             assert_eq!(receiver.receive(&ping(token, early)).status(), 204);
             json_answer(200, &json!({"auth_req_id": "d", "expires_in": 100}))
@@ -290,8 +309,7 @@ async fn a_person_is_asked_for_one_call() {
             };
             log.lock().unwrap().push(text);
         });
-    let resource = TOOL.parse().unwrap();
-    let token = approval.approve(&call, &resource).await.unwrap();
+    let token = approval.approve(&asked(&call)).await.unwrap();
     assert!(!token.is_refreshable());
     let code = call.digest().short_code();
     let told = told.lock().unwrap().clone();
@@ -304,9 +322,9 @@ async fn a_person_is_asked_for_one_call() {
     assert_eq!(form.get("login_hint"), Some("alice"));
     assert_eq!(form.get("acr_values"), Some("mfa"));
     assert_eq!(form.get("requested_expiry"), Some("60"));
-    let asked: Value = serde_json::from_str(form.get("authorization_details").unwrap()).unwrap();
+    let sent: Value = serde_json::from_str(form.get("authorization_details").unwrap()).unwrap();
     let details: Value = serde_json::from_str(&call.details(TOOL).to_json()).unwrap();
-    assert_eq!(asked, details);
+    assert_eq!(sent, details);
     assert!(!format!("{approval:?}").contains("alice"));
 }
 
@@ -320,10 +338,7 @@ async fn a_ping_ends_the_wait_and_a_lost_one_does_not_hang() {
         let call = ToolCall::new("pay", None).unwrap();
         let approval = ByBackchannel::new(client(), server(), script.clone(), "alice");
         let approval = approval.with_clock(Paused(start)).pinged_at(pings.clone());
-        let waiting = tokio::spawn(async move {
-            let resource = TOOL.parse().unwrap();
-            approval.approve(&call, &resource).await
-        });
+        let waiting = tokio::spawn(async move { approval.approve(&asked(&call)).await });
         if let Some(seconds) = pinged_after {
             tokio::time::sleep(Duration::from_secs(seconds)).await;
             let form = script.forms().remove(0);
@@ -340,7 +355,6 @@ async fn a_ping_ends_the_wait_and_a_lost_one_does_not_hang() {
 #[tokio::test(start_paused = true)]
 async fn an_approval_may_have_scopes() {
     let call = ToolCall::new("pay", None).unwrap();
-    let resource = TOOL.parse().unwrap();
     let many: Vec<String> = (0..256).map(|it| format!("s{it}")).collect();
     for (scopes, expected) in [
         ("pay list", Ok("list openid pay")),
@@ -352,17 +366,17 @@ async fn an_approval_may_have_scopes() {
         let approval = ByBackchannel::new(client(), server(), script.clone(), "alice")
             .with_clock(Paused(start))
             .scopes(scopes.parse().unwrap());
-        let found = approval.approve(&call, &resource).await;
+        let found = approval.approve(&asked(&call)).await;
         let forms = script.forms();
-        let asked = forms.first().and_then(|form| form.get("scope"));
+        let sent = forms.first().and_then(|form| form.get("scope"));
         match expected {
             Ok(expected) => {
                 found.unwrap();
-                assert_eq!(asked, Some(expected));
+                assert_eq!(sent, Some(expected));
             }
             Err(expected) => {
                 assert_eq!(code(found), expected);
-                assert_eq!(asked, None);
+                assert_eq!(sent, None);
             }
         }
     }
@@ -373,7 +387,6 @@ async fn an_approval_may_have_scopes() {
 #[tokio::test(start_paused = true)]
 async fn an_approval_may_be_bound_to_a_key() {
     let call = ToolCall::new("pay", None).unwrap();
-    let resource = TOOL.parse().unwrap();
     for (has_key, token_type, algorithms, expected) in [
         (true, "DPoP", "ES256", "ok"),
         // This server requires proofs of its client.
@@ -384,6 +397,7 @@ async fn an_approval_may_be_bound_to_a_key() {
     ] {
         let start = Instant::now();
         let polls: Arc<Mutex<usize>> = Arc::default();
+        let details = call.details(TOOL).to_json();
         let script = Script::new(move |request, _| {
             let has_proof = request.headers().contains_key("dpop");
             if request.uri().path() != "/token" {
@@ -398,8 +412,7 @@ async fn an_approval_may_be_bound_to_a_key() {
             if *polls == 1 {
                 return json_answer(400, &json!({"error": "authorization_pending"}));
             }
-            let body = json!({"access_token": "t", "token_type": token_type, "expires_in": 120});
-            json_answer(200, &body)
+            json_answer(200, &granted(token_type, &details))
         });
         let server = server_with(&json!({
             "backchannel_authentication_endpoint": "https://as.example/ciba",
@@ -410,7 +423,7 @@ async fn an_approval_may_be_bound_to_a_key() {
         if has_key {
             approval = approval.with_dpop(DpopKey::generate(AWS_LC).unwrap());
         }
-        let found = approval.approve(&call, &resource).await;
+        let found = approval.approve(&asked(&call)).await;
         match found {
             Ok(token) => assert!(token.is_bound() && expected == "ok", "{expected}"),
             Err(error) => assert_eq!(error.code(), expected),

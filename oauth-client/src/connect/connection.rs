@@ -11,6 +11,7 @@ use aims_oauth_wire::token::TokenError;
 
 use super::find::Found;
 use super::{Connector, Progress, Settings, Way, find};
+use crate::authorize::Asking;
 use crate::step::drive;
 use crate::{
     AuthorizationRequest, ClientCredentials, DpopKey, Error, IdJagRequest, Identity, JwtBearer,
@@ -275,17 +276,17 @@ impl Connection {
         if let Some(own) = &settings.adjust {
             request = own(request);
         }
-        let (client, server) = (Arc::clone(&inner.client), inner.source.server());
-        let now = settings.clock.now();
-        let key = inner.dpop.as_ref();
-        let first = adjust(request).begin(client, server, key, settings.random, now)?;
-        let authorizing = drive(first, &*settings.http, &*settings.clock).await?;
-        settings.tell(&Progress::WaitingForBrowser {
-            issuer: self.issuer(),
-            url: authorizing.url(),
-        });
-        let query = receiving.receive(&authorizing).await?;
-        let code = authorizing.finish(&query)?;
+        let asking = Asking {
+            client: Arc::clone(&inner.client),
+            server: inner.source.server(),
+            key: inner.dpop.as_ref(),
+            random: settings.random,
+            http: &*settings.http,
+            clock: &*settings.clock,
+            code: None,
+        };
+        let tell = |progress: &Progress<'_>| settings.tell(progress);
+        let code = asking.ask(adjust(request), receiving, tell).await?;
         settings.tell(&Progress::Requesting(self.issuer()));
         let token = inner.source.redeem(code).await?;
         settings.keep_login(&inner.tool, &self.scopes()).await?;
