@@ -33,6 +33,10 @@ struct Net {
     decision: &'static str,
     /// The answer of the tool to a token that was not approved.
     refusal: (u16, &'static str),
+    /// The details of the person who was asked last.
+    asked: Arc<Mutex<String>>,
+    /// The scopes and the login that the person was asked for.
+    demanded: Arc<Mutex<Vec<String>>>,
     /// Whether the tool accepts the approval.
     accepts: bool,
     seen: Arc<Mutex<Vec<String>>>,
@@ -43,6 +47,8 @@ impl Net {
         Self {
             decision,
             refusal: (403, REFUSED),
+            asked: Arc::default(),
+            demanded: Arc::default(),
             accepts: true,
             seen: Arc::default(),
         }
@@ -66,6 +72,11 @@ impl Fetch for Net {
                 let form = Form::parse(request.body()).unwrap();
                 let details = form.get("authorization_details").unwrap();
                 seen.push(format!("asked {details}"));
+                for name in ["scope", "acr_values"] {
+                    let value = form.get(name).unwrap_or_default();
+                    self.demanded.lock().unwrap().push(value.to_owned());
+                }
+                *self.asked.lock().unwrap() = details.to_owned();
                 json(200, json!({"auth_req_id": "d", "expires_in": 60}))
             }
             "/token" => {
@@ -74,10 +85,14 @@ impl Fetch for Net {
                 let token = if is_approval { "approved" } else { "plain" };
                 match self.decision {
                     error if is_approval && error != "ok" => json(400, json!({ "error": error })),
-                    _ => json(
-                        200,
-                        json!({"access_token": token, "token_type": "Bearer", "expires_in": 120}),
-                    ),
+                    _ => {
+                        let mut body = json!({"access_token": token, "token_type": "Bearer", "expires_in": 120});
+                        if is_approval {
+                            let details = self.asked.lock().unwrap();
+                            body["authorization_details"] = serde_json::from_str(&details).unwrap();
+                        }
+                        json(200, body)
+                    }
                 }
             }
             _ => {
@@ -177,8 +192,8 @@ async fn a_person_is_asked_only_where_it_helps() {
         ((403, REFUSED), true, TOOL, true, 200, 3),
         // The tool refuses the approval as well.
         ((403, REFUSED), true, TOOL, false, 403, 3),
-        // No call is named; persons are asked for another tool.
-        ((403, REFUSED), false, TOOL, true, 403, 1),
+        // Persons are asked for another tool.
+        ((403, REFUSED), false, OTHER, true, 403, 1),
         ((403, REFUSED), true, OTHER, true, 403, 1),
         // Other refusals.
         (
@@ -208,6 +223,63 @@ async fn a_person_is_asked_only_where_it_helps() {
         assert_eq!(found, status, "{refusal:?} {named} {asks_for}");
         assert_eq!(net.seen().len(), requests, "{refusal:?} {named} {asks_for}");
     }
+}
+
+/// A program that forgot to name its call is told so, and no person is asked.
+#[tokio::test]
+async fn a_call_without_a_name_is_an_error() {
+    let net = Net::new("ok");
+    let agent = agent(&net, TOOL);
+    let error = send(&agent, None).await.unwrap_err();
+    assert_eq!(error.code(), "agent.call");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    let told = error.to_string();
+    assert!(told.contains(TOOL) && told.contains("`ToolCall`"), "{told}");
+    assert_eq!(net.seen(), ["Bearer plain pay"]);
+    // Refusals for another reason are answers.
+    let mut net = Net::new("ok");
+    net.refusal = (403, "Bearer error=\"insufficient_scope\"");
+    let other = builder(&net).approval(TOOL.parse().unwrap(), by_phone(&net));
+    let found = send(&other.build().unwrap(), None).await;
+    assert_eq!(found.unwrap(), 403);
+}
+
+/// MCP-20: the agent asks for what the tool demands in its refusal, within the scopes that the
+/// program has for the tool.
+#[tokio::test]
+async fn what_the_tool_demands_is_asked_for() {
+    const NAMED: &str =
+        "Bearer error=\"insufficient_authorization_details\", scope=\"call\", acr_values=\"mfa\"";
+    const DPOP: &str = "DPoP error=\"insufficient_authorization_details\", scope=\"call\"";
+    const WIDER: &str = "Bearer error=\"insufficient_authorization_details\", scope=\"call admin\"";
+    for (challenge, expected) in [
+        (REFUSED, Ok(["openid", ""])),
+        (NAMED, Ok(["call openid", "mfa"])),
+        (DPOP, Ok(["call openid", ""])),
+        (WIDER, Err("connect.scope")),
+    ] {
+        let mut net = Net::new("ok");
+        net.refusal = (403, challenge);
+        let found = send(&agent(&net, TOOL), Some(call())).await;
+        match expected {
+            Ok(expected) => {
+                assert_eq!(found.unwrap(), 200);
+                assert_eq!(*net.demanded.lock().unwrap(), expected, "{challenge}");
+            }
+            Err(code) => {
+                assert_eq!(found.unwrap_err().code(), code);
+                assert_eq!(net.seen().len(), 1, "no person is asked");
+            }
+        }
+    }
+    // What the program asks for by itself is allowed.
+    let mut net = Net::new("ok");
+    net.refusal = (403, WIDER);
+    let own = by_phone(&net).scopes("admin".parse().unwrap());
+    let agent = builder(&net).approval(TOOL.parse().unwrap(), own);
+    let found = send(&agent.build().unwrap(), Some(call())).await;
+    assert_eq!(found.unwrap(), 200);
+    assert_eq!(net.demanded.lock().unwrap()[0], "admin call openid");
 }
 
 /// Approvals for a URL that is no tool of the agent would never be asked for.

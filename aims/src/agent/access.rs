@@ -55,6 +55,23 @@ impl Authorization {
         }
     }
 
+    /// Returns the scopes that the program allows for the tool, or `None` if it allows all.
+    pub(super) fn allowed_scopes(&self) -> Option<&ScopeSet> {
+        match &self.tokens {
+            Tokens::Source { scopes, .. } => Some(scopes),
+            Tokens::Connected(connected) => connected.connector.allowed_scopes(),
+        }
+    }
+
+    /// Returns the resource that tokens are for. A connector may have found a broader one.
+    pub(super) async fn token_resource(&self) -> Resource {
+        let connection = match &self.tokens {
+            Tokens::Source { .. } => None,
+            Tokens::Connected(connected) => connected.connection().await,
+        };
+        connection.map_or_else(|| self.resource.clone(), |it| it.resource().clone())
+    }
+
     /// Returns a token, and connects first if necessary.
     pub(super) async fn required_token(&self) -> Result<Arc<Token>, Error> {
         match &self.tokens {

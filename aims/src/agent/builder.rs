@@ -286,10 +286,16 @@ impl<T> AgentBuilder<T> {
 
     /// Asks a person where the tool at this URL requires the approval of a call.
     ///
-    /// The tool refuses such a call by 403 and `insufficient_authorization_details`. If the
-    /// extensions of the request have the [`ToolCall`](aims_oauth_wire::call::ToolCall), the agent
-    /// asks for exactly that call, whatever the refusal says, and sends the request once more with
-    /// the token of the approval. The token is not kept.
+    /// The tool refuses such a call by 403 and `insufficient_authorization_details`. The extensions
+    /// of the request must have the [`ToolCall`](aims_oauth_wire::call::ToolCall); otherwise the
+    /// error is `agent.call`. The agent asks for exactly that call, whatever the refusal says, and
+    /// sends the request once more with the token of the approval. The token is not kept.
+    ///
+    /// The agent also asks for the scopes and the login that the tool demands in its refusals, if
+    /// the program allows the scopes: those of [`tool`](Self::tool) or
+    /// [`authorize`](Self::authorize), or
+    /// [`Connector::allow_scopes`](aims_oauth_client::Connector::allow_scopes). For others, the
+    /// error is `connect.scope`, and no person is asked.
     ///
     /// The URL is also that of [`tool`](Self::tool), [`connect`](Self::connect) or
     /// [`authorize`](Self::authorize); otherwise `build` fails with `agent.approval`. If persons

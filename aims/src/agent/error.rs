@@ -35,6 +35,16 @@ pub enum Error {
         "unexpected `Authorization`, expected none or one `Bearer` token: the proof cannot cover it"
     )]
     Authorization,
+    /// The tool requires the approval of a call, and the request names none.
+    #[error(
+        "{tool} requires the approval of this call, or other authorization details than those of \
+         the token, and the request names no call that a person could be asked for: expected a \
+         `ToolCall` in the extensions of the request"
+    )]
+    Call {
+        /// The tool.
+        tool: Resource,
+    },
     /// The HTTP client that carries the calls failed. The source is its error.
     #[error("the HTTP client failed")]
     Client(#[source] BoxError),
@@ -140,6 +150,7 @@ impl Error {
         Self::AnswerTooLong { .. } => TooLarge "agent.answer_too_long",
         Self::Approval { .. } => Configuration "agent.approval",
         Self::Authorization => Configuration "agent.authorization",
+        Self::Call { .. } => Configuration "agent.call",
         Self::Client(_) => Unavailable "agent.client",
         Self::Content(_) => Unavailable "agent.content",
         Self::ContentTooLong { .. } => TooLarge "agent.content_too_long",

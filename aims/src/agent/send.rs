@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{Request, Response, Uri};
 
 use super::access::{Authorization, Refusal};
+use super::approve::Demands;
 use super::body::{Answer, Kept, Outgoing, Uncollected, as_own_error, collected};
 use super::{Agent, Content, Error, Limits, PendingResponse};
 
@@ -73,13 +74,15 @@ impl Agent {
     ///
     /// **Approvals.** If the tool requires the approval of a person, the agent asks for it once,
     /// where [`approval`](super::AgentBuilder::approval) says how. A denial is an error of the
-    /// token, such as `oauth.refused`.
+    /// token, such as `oauth.refused`. If the request names no call, the error is `agent.call`.
     ///
     /// # Errors
     ///
     /// A refusal by the tool is an answer, not an error. The errors are:
     ///
     /// - Those of [`prepare`](Self::prepare), of the token source, and `fetch.…`.
+    /// - `agent.call` if persons approve calls of the tool, it requires an approval, and the
+    ///   extensions of the request have no [`ToolCall`](aims_oauth_wire::call::ToolCall).
     /// - `agent.content`, `agent.content_too_long` and `agent.trailers` if the content must be
     ///   read.
     /// - `agent.target` if tokens are configured and the URI is not in normal form, so the agent
@@ -121,19 +124,23 @@ impl Agent {
                 .with_nonce(attempted, &head, sent, &mut body, carrier)
                 .await?;
             let approvals = &self.0.approvals;
-            let required = approvals.required(&authorization.resource, &head, &answer);
-            if let Some((approve, call)) = required
+            if let Some(required) = approvals.required(&authorization.resource, &answer)
                 && !std::mem::replace(&mut followed.approval, true)
-                && body.is_repeatable()
             {
-                // A person needs longer than a connection lasts.
-                drop((answer, judge));
-                let approved = approve.approve(call, &authorization.resource).await?;
-                token = Some(Arc::new(approved));
-                continue;
+                let asked = required.request(&head, authorization, &mut followed.demands);
+                let asked = asked.await?;
+                if body.is_repeatable() {
+                    // A person needs longer than a connection lasts.
+                    drop((answer, judge));
+                    token = Some(Arc::new(required.approve.approve(&asked).await?));
+                    continue;
+                }
             }
             let refusal = authorization.refusal(sent, &answer);
             let refusal = refusal.filter(|refusal| followed.is_first(refusal));
+            if let Some(refusal) = &refusal {
+                followed.demands.note(refusal);
+            }
             // An attacker who forges a refusal causes one token request and one more attempt.
             if let (Some(Refusal::Token(_)), Some(token)) = (&refusal, sent) {
                 authorization.forget(token).await;
@@ -260,6 +267,8 @@ async fn judged(
 /// The refusals that were followed: each kind once.
 #[derive(Default)]
 struct Followed {
+    /// Their demands.
+    demands: Demands,
     token: bool,
     scope: bool,
     login: bool,
