@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use aims::agent::{Answer, Error};
+use aims::oauth_wire::call::ToolCall;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use rmcp::model::{ClientJsonRpcMessage, ClientRequest, ErrorData, ServerJsonRpcMessage};
@@ -29,6 +30,8 @@ struct Parts {
     last_event: Option<String>,
     token: Option<String>,
     custom: Headers,
+    /// The call of a tool that the content makes.
+    call: Option<ToolCall>,
 }
 
 impl AgentClient {
@@ -39,7 +42,12 @@ impl AgentClient {
         parts: Parts,
         content: Vec<u8>,
     ) -> Result<Response<Answer>, Failed> {
+        let call = parts.call;
         let mut request = Request::new(aims::agent::Body::from(content));
+        if let Some(call) = call {
+            // A person may be asked for exactly this call.
+            request.extensions_mut().insert(call);
+        }
         *request.method_mut() = method;
         *request.uri_mut() = uri.parse().map_err(|error| invalid("the URL", error))?;
         let headers = request.headers_mut();
@@ -79,6 +87,10 @@ impl AgentClient {
         let has_session = parts.session.is_some();
         // Serialize once: the agent signs these bytes and sends them.
         let content = serde_json::to_vec(message)?;
+        let parts = Parts {
+            call: call(message, &content),
+            ..parts
+        };
         let (head, body) = self
             .send(Method::POST, uri, parts, content)
             .await?
@@ -250,7 +262,23 @@ const fn parts(session: Option<Arc<str>>, token: Option<String>, custom: Headers
         last_event: None,
         token,
         custom,
+        call: None,
     }
+}
+
+/// Returns the call of a message, as the tool reads it from the same bytes.
+///
+/// A call without a canonical form, such as one with a number that a double cannot hold, has none.
+/// The agent then reports `agent.call` where a person must approve it.
+fn call(message: &ClientJsonRpcMessage, content: &[u8]) -> Option<ToolCall> {
+    let ClientJsonRpcMessage::Request(request) = message else {
+        return None;
+    };
+    let is_call = matches!(request.request, ClientRequest::CallToolRequest(_));
+    is_call
+        .then(|| ToolCall::from_mcp(content).ok())
+        .flatten()
+        .flatten()
 }
 
 /// The rules for an answer.
