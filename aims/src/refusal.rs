@@ -44,6 +44,10 @@ pub(crate) enum ErrorResponse {
     Challenge(StatusCode, Box<Challenges>),
     /// 403 with problem details. No credential would change the decision.
     Forbidden,
+    /// 403 with problem details that say what the request lacks.
+    Incomplete(&'static str),
+    /// 413. The content is longer than the limit.
+    ContentTooLarge,
     /// 431. The head is too large, and the guard did not parse it.
     TooLarge,
     /// 503. The guard cannot decide now.
@@ -88,6 +92,8 @@ impl Refusal {
         "guard.approval_used",
         "guard.authentication",
         "guard.call",
+        "guard.call_malformed",
+        "guard.call_too_large",
         "guard.certificate_field",
         "guard.content",
         "guard.content_deadline",
@@ -143,7 +149,8 @@ impl Refusal {
             ErrorResponse::Problem(_) => StatusCode::BAD_REQUEST,
             ErrorResponse::ProofChallenge(_) => StatusCode::UNAUTHORIZED,
             ErrorResponse::Challenge(status, _) => *status,
-            ErrorResponse::Forbidden => StatusCode::FORBIDDEN,
+            ErrorResponse::Forbidden | ErrorResponse::Incomplete(_) => StatusCode::FORBIDDEN,
+            ErrorResponse::ContentTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ErrorResponse::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             ErrorResponse::Unavailable | ErrorResponse::TryLater => StatusCode::SERVICE_UNAVAILABLE,
             ErrorResponse::Timeout => StatusCode::REQUEST_TIMEOUT,
@@ -199,13 +206,16 @@ impl Refusal {
         let title = status.canonical_reason().unwrap_or("Refused");
         let mut json = format!(r#"{{"title":"{title}","status":{}"#, status.as_u16());
         let detail = match &self.answer {
-            ErrorResponse::Problem(detail) | ErrorResponse::ProofChallenge(detail) => Some(*detail),
+            ErrorResponse::Problem(detail)
+            | ErrorResponse::ProofChallenge(detail)
+            | ErrorResponse::Incomplete(detail) => Some(*detail),
             ErrorResponse::Unavailable | ErrorResponse::TryLater => {
                 Some("the request cannot be judged at the moment")
             }
             ErrorResponse::Unsigned => Some("a signed response cannot be given"),
             ErrorResponse::Challenge(..)
             | ErrorResponse::Forbidden
+            | ErrorResponse::ContentTooLarge
             | ErrorResponse::TooLarge
             | ErrorResponse::Timeout => None,
         };
@@ -225,11 +235,13 @@ impl Refusal {
     /// Returns the status code of gRPC.
     fn grpc_status(&self) -> HeaderValue {
         HeaderValue::from_static(match &self.answer {
-            ErrorResponse::Challenge(StatusCode::FORBIDDEN, _) | ErrorResponse::Forbidden => "7",
+            ErrorResponse::Challenge(StatusCode::FORBIDDEN, _)
+            | ErrorResponse::Forbidden
+            | ErrorResponse::Incomplete(_) => "7",
             ErrorResponse::Problem(_)
             | ErrorResponse::ProofChallenge(_)
             | ErrorResponse::Challenge(..) => "16",
-            ErrorResponse::TooLarge => "8",
+            ErrorResponse::TooLarge | ErrorResponse::ContentTooLarge => "8",
             ErrorResponse::Unavailable | ErrorResponse::TryLater => "14",
             ErrorResponse::Timeout => "4",
             ErrorResponse::Unsigned => "12",
@@ -255,6 +267,8 @@ impl Refusal {
             }
             ErrorResponse::Problem(_)
             | ErrorResponse::Forbidden
+            | ErrorResponse::Incomplete(_)
+            | ErrorResponse::ContentTooLarge
             | ErrorResponse::TooLarge
             | ErrorResponse::Unavailable
             | ErrorResponse::Timeout

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use aims_error::shown;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::challenge::StepUp;
 use aims_oauth_wire::names::ScopeSet;
 use aims_wimse_id::{IdPattern, WorkloadId};
 
@@ -393,6 +394,11 @@ impl Requirements {
 
     pub(crate) const fn required_scopes(&self) -> Option<&ScopeSet> {
         self.scopes.as_ref()
+    }
+
+    /// Returns the login that tokens must come from.
+    pub(crate) const fn required_login(&self) -> &StepUp {
+        self.token.required_login()
     }
 
     /// Returns whether only an access token can meet the requirements.

@@ -131,8 +131,8 @@ async fn approve(net: &Net, decision: &'static str) -> (Result<Token, Error>, Ve
     (found, browser.pages())
 }
 
-/// CIBA-13, T-113: the page shows the call and the code that the program shows, and the tool accepts
-/// this call once, and no other.
+/// CIBA-13, T-113: the page shows the call and the code that the program shows, and the tool
+/// accepts this call once, and no other.
 #[tokio::test]
 async fn a_person_approves_one_call_on_the_page() {
     let net = Net::new(|_| {});

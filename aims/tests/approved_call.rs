@@ -220,6 +220,37 @@ fn an_approval_may_need_scopes() {
     }
 }
 
+/// RAR-07: the token of the approval replaces one that lacks the scopes or the login as well. So
+/// the refusal asks for the approval, and names everything at once.
+#[test]
+fn a_missing_approval_names_scopes_and_login() {
+    let scene = Scene::new();
+    let route = approved().scopes("payments".parse().unwrap()).acr(["mfa"]);
+    let guard = scene.guard.requiring(route.clone()).unwrap();
+    let plain = scene.token(&Value::Null);
+    let request = scene.request(&plain, Some(call()));
+    let (code, status, challenge) = told(guard.check(&request, at(NOW)));
+    assert_eq!((code, status), ("guard.approval", 403));
+    for part in ["scope=\"payments\"", "acr_values=\"mfa\""] {
+        assert!(challenge.contains(part), "{challenge}");
+    }
+    // The token of an approval must have them.
+    let approval = scene.token(&json!([entry()]));
+    let request = scene.request(&approval, Some(call()));
+    assert_eq!(scene.check(&route, &request), ("guard.authentication", 401));
+    let scoped = approved().scopes("payments".parse().unwrap());
+    let request = scene.request(&approval, Some(call()));
+    assert_eq!(scene.check(&scoped, &request), ("guard.scope", 403));
+    // No approval helps a caller that the route refuses for another reason.
+    let route = approved().agents("spiffe://example.org/other".parse().unwrap());
+    let request = scene.request(&plain, Some(call()));
+    assert_eq!(scene.check(&route, &request), ("guard.forbidden", 403));
+    // Without an approval on the route, a token lacks what it lacks.
+    let route = Requirements::new().scopes("payments".parse().unwrap());
+    let request = scene.request(&plain, Some(call()));
+    assert_eq!(scene.check(&route, &request), ("guard.scope", 403));
+}
+
 /// A route whose application names no call refuses a token for one call, whatever it requires.
 #[test]
 fn a_call_that_is_not_named_is_refused() {

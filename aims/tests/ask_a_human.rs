@@ -12,13 +12,9 @@ mod page {
     pub(crate) fn tool(guard: &Guard) -> Router {
         router(guard).unwrap()
     }
-
-    /// Wraps all routes in the middleware of the page.
-    pub(crate) fn reading(routes: Router) -> Router {
-        routes.layer(from_fn(read_call))
-    }
 }
 
+use aims::guard::CallReader;
 use aims::oauth_wire::call::ToolCall;
 use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::wpt::Binding;
@@ -57,8 +53,8 @@ fn the_page_has_this_code() {
 #[tokio::test]
 async fn the_metadata_is_found() {
     let scene = scene(&Events::default());
-    let routes = scene.guard.metadata_routes();
-    for router in [page::tool(&scene.guard), page::reading(routes)] {
+    let layer = scene.guard.call_layer(CallReader::mcp());
+    for router in [page::tool(&scene.guard), Router::new().layer(layer)] {
         let request = Request::get(METADATA).header("host", "tools.example");
         let (status, body) = send(&router, request.body(Body::empty()).unwrap()).await;
         assert_eq!(status, 200, "{body}");
@@ -84,8 +80,8 @@ async fn the_content_has_the_approved_call() {
             r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#,
             (403, "guard.call"),
         ),
-        (&details, "{", (400, "")),
-        (&details, &batch, (400, "")),
+        (&details, "{", (400, "guard.call_malformed")),
+        (&details, &batch, (400, "guard.call_malformed")),
         (&details, &other, (403, "guard.approval_call")),
         (&json!([]), MESSAGE, (403, "guard.approval")),
         (&details, MESSAGE, (200, "")),

@@ -10,9 +10,10 @@ use aims_replay::{Error, ReplayKey, ReplayStore as _, Validity};
 use http::request::Parts;
 
 use super::Guard;
+use super::calls::CallReader;
 use super::refused::Refused;
 use super::spend::{Collected, Replay};
-use crate::decision::Attributes;
+use crate::decision::{Attributes, Decision, Denial};
 use crate::principal::Principal;
 use crate::refusal::ErrorResponse;
 use crate::resolve::Spending;
@@ -34,12 +35,13 @@ impl<M> Guard<M> {
         request: &Parts,
         attributes: &Attributes,
     ) -> Result<Option<UnusedApproval>, Refused> {
-        let is_required = self.route.requirements.asks_for_approval();
+        let is_required = self.asks_for_approval(request);
         let call = attributes.get(Attributes::CALL_DIGEST);
         if is_required && call.is_none() {
             // No approval helps here, so no person is asked for one.
             return Err(no_call(
-                "the route requires the approval of a person for its call, and the application names no call: expected a `ToolCall` in the extensions of the request, from a layer outside the guard's, or the attribute `call_digest`",
+                "this resource requires the approval of one call, and the request names no call",
+                "the route requires the approval of a person for its call, and the application names no call: expected a `ToolCall` in the extensions of the request, from `Guard::call_layer` or a layer outside the guard's, or the attribute `call_digest`",
             ));
         }
         let token = principal.access_token();
@@ -52,12 +54,13 @@ impl<M> Guard<M> {
                 return Ok(None);
             }
             let detail = "the route requires the approval of a person for this call, and the access token has none: expected an entry of the type `aims_tool` with `call_digest`";
-            let found = ("guard.approval", ErrorKind::Forbidden);
+            let found = (MISSING, ErrorKind::Forbidden);
             return Err(self.not_approved(principal, request, found, detail));
         };
         let Some(call) = call else {
             return Err(no_call(
-                "the access token is for one call, and the application names no call: expected a `ToolCall` in the extensions of the request, or the attribute `call_digest`",
+                "the access token is for one call, and the request names no call",
+                "the access token is for one call, and the application names no call: expected a `ToolCall` in the extensions of the request, from `Guard::call_layer` or a layer outside the guard's, or the attribute `call_digest`",
             ));
         };
         // A text that is no digest is that of no call.
@@ -125,6 +128,43 @@ impl<M> Guard<M> {
         Refused::of(error.code(), error.kind(), answer, &error)
     }
 
+    /// Returns whether the request needs an approval. Where some tools alone do, only what was read
+    /// from the content tells which tool is called.
+    fn asks_for_approval(&self, request: &Parts) -> bool {
+        let requirements = &self.route.requirements;
+        match request.extensions.get::<ToolCall>() {
+            Some(call) => requirements.asks_for_approval_of(call.tool()),
+            None if CallReader::has_read(request) => requirements.asks_for_every_approval(),
+            None => requirements.asks_for_approval(),
+        }
+    }
+
+    /// Returns the demand for an approval in place of a denial that is about the token, if the
+    /// token is not that of an approval. The token of the approval must meet the denial as well, so
+    /// the challenge names everything, and the person is asked once.
+    pub(super) fn approval_first(
+        &self,
+        denial: &Decision,
+        principal: &Principal,
+        request: &Parts,
+        attributes: &Attributes,
+    ) -> Result<(), Refused> {
+        let Decision::Deny(denial, _) = denial else {
+            return Ok(());
+        };
+        let is_about_token = matches!(
+            denial,
+            Denial::InsufficientScope(_) | Denial::InsufficientAuthentication(_)
+        );
+        if !is_about_token || !self.asks_for_approval(request) {
+            return Ok(());
+        }
+        match self.check_approved(principal, request, attributes) {
+            Err(refused) if refused.refusal.code() == MISSING => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns 403 with the authorization details that a client must ask for.
     fn not_approved(
         &self,
@@ -136,17 +176,17 @@ impl<M> Guard<M> {
         let call = request.extensions.get::<ToolCall>();
         let wanted = call.map(|it| it.details(principal.resource()));
         let wanted: AuthorizationDetails = wanted.unwrap_or_default();
-        let answer = self.insufficient_details(principal.token_scheme(), &wanted);
+        let answer = self.approval_required(principal.token_scheme(), &wanted);
         Refused::new(code, kind, answer, detail)
     }
 }
 
-/// Returns the refusal of an application that names no call.
-fn no_call(detail: &'static str) -> Refused {
-    Refused::new(
-        "guard.call",
-        ErrorKind::Configuration,
-        ErrorResponse::Forbidden,
-        detail,
-    )
+/// The code of a token that is not that of an approval.
+const MISSING: &str = "guard.approval";
+
+/// Returns the refusal of an application that names no call. `told` is for the caller, whose
+/// request may lack the call.
+fn no_call(told: &'static str, detail: &'static str) -> Refused {
+    let answer = ErrorResponse::Incomplete(told);
+    Refused::new("guard.call", ErrorKind::Configuration, answer, detail)
 }

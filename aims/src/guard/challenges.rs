@@ -88,6 +88,24 @@ impl<M> Guard<M> {
         ErrorResponse::Challenge(StatusCode::FORBIDDEN, challenges)
     }
 
+    /// Returns 403 for a good token without the approval of a person, with the details to ask for.
+    /// The challenge has the scopes and the login that the route requires of every token, so that
+    /// the token of the approval has them, too.
+    pub(super) fn approval_required(
+        &self,
+        scheme: TokenScheme,
+        details: &AuthorizationDetails,
+    ) -> ErrorResponse {
+        let requirements = &self.route.requirements;
+        let challenge = TokenChallenge::new()
+            .error("insufficient_authorization_details")
+            .scopes(requirements.required_scopes())
+            .step_up(requirements.required_login());
+        let mut challenges = self.challenge(scheme, challenge);
+        challenges.details = (!details.is_empty()).then(|| details.to_json().into());
+        ErrorResponse::Challenge(StatusCode::FORBIDDEN, challenges)
+    }
+
     /// Returns one challenge, for the scheme that the request used.
     fn challenge(&self, scheme: TokenScheme, challenge: TokenChallenge<'_>) -> Box<Challenges> {
         let challenge = challenge.metadata(self.inner.metadata_url.as_ref());

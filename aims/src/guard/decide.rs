@@ -61,7 +61,9 @@ impl<M> Guard<M> {
         let scheme = principal.token_scheme();
         self.check_call(principal, attributes)?;
         let requirements = &self.route.requirements;
-        let mut reasons = self.reasons(requirements.decide_caller(principal, now), scheme)?;
+        let caller = requirements.decide_caller(principal, now);
+        self.approval_first(&caller, principal, request, attributes)?;
+        let mut reasons = self.reasons(caller, scheme)?;
         reasons.extend(self.reasons(requirements.decide_both(principal, &call, now), scheme)?);
         let approval = self.check_approved(principal, request, attributes)?;
         let decided = match &self.inner.decides {

@@ -239,7 +239,7 @@ fn compared<B, E>(
 }
 
 /// Refuses a content that did not arrive completely.
-fn content_unread() -> Refused {
+pub(super) fn content_unread() -> Refused {
     Refused::new(
         "guard.content",
         ErrorKind::Malformed,
@@ -293,6 +293,10 @@ pub struct Guarded<S, J = HeadAndContent> {
 }
 
 impl<S, J> Guarded<S, J> {
+    pub(super) const fn guard(&self) -> &Guard<Deferred> {
+        &self.guard
+    }
+
     pub(super) const fn service(&mut self) -> &mut S {
         &mut self.inner
     }

@@ -11,6 +11,7 @@ use http::request::Parts;
 use super::Guard;
 use super::admission::{Admission, State};
 use super::evidence::{AgentCredential, ProofMethod};
+use super::refused::Refused;
 use crate::decision::{Attributes, Reason};
 use crate::principal::Principal;
 use crate::record::{Event, Fingerprints, Outcome, Remediation};
@@ -101,6 +102,23 @@ impl<M> Guard<M> {
         };
         let reasons = std::slice::from_ref(reason);
         self.record(request, &known, Some(&reason.code), reasons, now);
+    }
+
+    /// Records the refusal of a request whose credentials were not verified, and returns it.
+    pub(super) fn refuse_unverified(&self, request: &Parts, refused: Refused) -> Refusal {
+        let known = Known {
+            principal: None,
+            named: None,
+            token: None,
+            transaction: None,
+            is_unbound: false,
+            attributes: &self.attributes(request),
+            fingerprints: Fingerprints::default(),
+        };
+        let code = refused.refusal.code();
+        let now = self.inner.clock.now();
+        self.record(request, &known, Some(code), &refused.reasons, now);
+        refused.refusal
     }
 
     /// Creates the data for later events from the head and the principal, which the caller has

@@ -1,5 +1,6 @@
 //! Requirements of a route for the access token, beside scopes and roles.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(super) struct TokenDemands {
     details: Vec<Arc<dyn Wanted>>,
     offered: Accepts,
     approved: Asks,
+    /// The tools whose calls need an approval, if not all do.
+    approved_tools: BTreeSet<Box<str>>,
 }
 
 /// A required entry of authorization details.
@@ -182,12 +185,14 @@ impl Requirements {
     /// type `aims_tool` with the tool, the arguments and the digest of the call, and was not used
     /// for it before.
     ///
-    /// The application reads the call from the content of the request, in a layer outside the
-    /// guard's, and inserts it as a [`ToolCall`](aims_oauth_wire::call::ToolCall) into the
-    /// extensions of the request. A caller without an approval gets 403 and
-    /// `insufficient_authorization_details`, with the details to ask for in the member
-    /// `authorization_details`. If the application names no call, every caller gets 403 and
-    /// `guard.call`.
+    /// [`Guard::call_layer`](crate::Guard::call_layer) reads the call from the content of the
+    /// request. An application that reads it by itself, in a layer outside the guard's, inserts it
+    /// as a [`ToolCall`](aims_oauth_wire::call::ToolCall) into the extensions of the request.
+    ///
+    /// A caller without an approval gets 403 and `insufficient_authorization_details`, with the
+    /// details to ask for in the member `authorization_details`. The challenge names the scopes and
+    /// the login that the route requires, so that the caller asks for everything at once. If no
+    /// call is named, every caller gets 403 and `guard.call`.
     ///
     /// A token for one call permits nothing else, on every route: one that does not require an
     /// approval compares it as well.
@@ -204,8 +209,40 @@ impl Requirements {
         self
     }
 
+    /// Requires what [`approved_call`](Self::approved_call) does for calls of these tools. Other
+    /// calls, and requests without a call, need no approval. May be repeated.
+    ///
+    /// Use it with [`Guard::call_layer`](crate::Guard::call_layer) for a server of MCP, which has
+    /// one URL for all tools and messages. If neither this layer nor a `ToolCall` says which call a
+    /// request makes, every caller gets 403 and `guard.call`. An attribute of the application does
+    /// not count here.
+    ///
+    /// ```
+    /// use aims::Requirements;
+    ///
+    /// let requirements = Requirements::new().approved_tools(["transfer", "close_account"]);
+    /// # drop(requirements);
+    /// ```
+    #[must_use]
+    pub fn approved_tools<T: Into<Box<str>>>(mut self, tools: impl IntoIterator<Item = T>) -> Self {
+        let tools = tools.into_iter().map(Into::into);
+        self.token.approved_tools.extend(tools);
+        self
+    }
+
+    /// Returns whether any call needs an approval.
     pub(crate) fn asks_for_approval(&self) -> bool {
+        self.asks_for_every_approval() || !self.token.approved_tools.is_empty()
+    }
+
+    /// Returns whether every request needs one.
+    pub(crate) fn asks_for_every_approval(&self) -> bool {
         self.token.approved == Asks::Yes
+    }
+
+    /// Returns whether a call of this tool needs one.
+    pub(crate) fn asks_for_approval_of(&self, tool: &str) -> bool {
+        self.asks_for_every_approval() || self.token.approved_tools.contains(tool)
     }
 
     /// Tells a caller whose token lacks [details](Self::details) which ones would be allowed.
@@ -231,6 +268,7 @@ impl TokenDemands {
             || self.permitted_actor == Asks::Yes
             || self.user == Asks::Yes
             || self.approved == Asks::Yes
+            || !self.approved_tools.is_empty()
     }
 
     pub(super) const fn needs_details(&self) -> bool {
@@ -261,6 +299,11 @@ impl TokenDemands {
     fn all_details(&self) -> Option<AuthorizationDetails> {
         let mut all = self.details.iter();
         all.try_fold(AuthorizationDetails::default(), |all, it| it.add_to(all))
+    }
+
+    /// Returns the login that tokens must come from.
+    pub(super) const fn required_login(&self) -> &StepUp {
+        &self.step_up
     }
 
     /// Checks whose token it is, and its login: a challenge for another login names the scopes as

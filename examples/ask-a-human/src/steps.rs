@@ -7,8 +7,8 @@ use std::time::Duration;
 use aims::fetch::Fetch as _;
 use aims::jose::time::SystemClock;
 use aims::oauth_client::{
-    Approve as _, Backchannel, BackchannelRequest, Error, OfIdentity as _, Target, Token,
-    TokenFlow, TokenRules, drive,
+    ApprovalRequest, Approve as _, Backchannel, BackchannelRequest, Error, OfIdentity as _, Target,
+    Token, TokenFlow, TokenRules, drive,
 };
 use aims::oauth_wire::call::ToolCall;
 use aims::oauth_wire::client_auth::{Authenticate, SpiffeWit};
@@ -16,7 +16,7 @@ use aims::oauth_wire::names::Resource;
 use http::Request;
 
 use crate::person::{self, Decision};
-use crate::world::{self, Failure, PERSON, World};
+use crate::world::{self, Failure, PERSON, SCOPE, World};
 
 /// One line of the table.
 pub(crate) struct Line {
@@ -253,6 +253,8 @@ async fn plain_token(world: &World) -> Result<Token, Failure> {
 /// Asks the person for this call, who approves it.
 async fn approved(world: &mut World, call: &ToolCall) -> Result<Token, Failure> {
     let resource = Resource::loopback(&world.tool)?;
+    // The tool requires this scope beside the approval. The agent reads that from its refusal.
+    let request = ApprovalRequest::new(call.clone(), resource).requiring(SCOPE.parse()?);
     let (approval, fetcher) = (world.approval.clone(), world.fetcher.clone());
     let (authority, codes) = (world.authority.clone(), &mut world.codes);
     let person = async {
@@ -264,7 +266,7 @@ async fn approved(world: &mut World, call: &ToolCall) -> Result<Token, Failure> 
         page.submit(Decision::Allow, &fetcher).await?;
         Ok::<(), Failure>(())
     };
-    let (token, decided) = tokio::join!(approval.approve(call, &resource), person);
+    let (token, decided) = tokio::join!(approval.approve(&request), person);
     decided?;
     Ok(token?)
 }

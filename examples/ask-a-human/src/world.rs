@@ -6,7 +6,7 @@ use aims::agent::RequestAuth;
 use aims::cred::enrolment::{EnrolmentProof, IdentityClient};
 use aims::cred::{FixedSource, Identity};
 use aims::fetch::{Fetch as _, Fetcher};
-use aims::guard::{Guard, HttpSignatures};
+use aims::guard::{CallReader, Guard, HttpSignatures};
 use aims::jose::alg::Algorithm;
 use aims::jose::key::SigningKey;
 use aims::jose::provider::{self, Provider};
@@ -24,7 +24,6 @@ use aims_authority::{Authority, Client, DevUser, Enrolment, Server, ToolDetails}
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Request};
-use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use http::StatusCode;
@@ -35,9 +34,9 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) const AGENT: &str = "spiffe://example.org/agent/payer";
 pub(crate) const PERSON: &str = "alice";
-const SCOPE: &str = "tools:call";
-/// The maximum length of a call.
-const MAX_CALL: usize = 64 * 1024;
+pub(crate) const SCOPE: &str = "tools:call";
+/// The maximum length of a ping.
+const MAX_PING: usize = 64 * 1024;
 
 /// All parties.
 pub(crate) struct World {
@@ -111,8 +110,6 @@ impl World {
         let (shown, codes) = unbounded_channel();
         let approval = ByBackchannel::new(client, Arc::clone(&server), fetcher.clone(), PERSON)
             .pinged_at(pings.clone())
-            // The tool requires this scope beside the approval.
-            .scopes(SCOPE.parse()?)
             .on_progress(move |progress| {
                 if let Progress::WaitingForApproval { code, .. } = progress {
                     // The program shows it. There is no reader if the steps have ended.
@@ -193,28 +190,9 @@ async fn start_tool(
         .await?;
     let router = Router::new()
         .route("/mcp/call", post(call))
-        .layer(guard.layer())
-        // The outermost layer runs first: the guard compares the call that it finds.
-        .layer(from_fn(read_call));
+        .layer(guard.call_layer(CallReader::mcp()));
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(())
-}
-
-/// Reads the call from the content of a request, for the guard and for the handler.
-async fn read_call(request: Request, next: Next) -> Response {
-    let (mut head, body) = request.into_parts();
-    let Ok(content) = axum::body::to_bytes(body, MAX_CALL).await else {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
-    };
-    match ToolCall::from_mcp(&content) {
-        Ok(Some(call)) => drop(head.extensions.insert(call)),
-        Ok(None) => {}
-        // What could be read in two ways is not read at all.
-        Err(_) if !content.is_empty() => return StatusCode::BAD_REQUEST.into_response(),
-        Err(_) => {}
-    }
-    next.run(Request::from_parts(head, Body::from(content)))
-        .await
 }
 
 /// The tool. It acts on the call that the guard compared.
@@ -225,7 +203,7 @@ async fn call(who: Principal, Extension(call): Extension<ToolCall>) -> String {
 /// The agent's client notification endpoint.
 async fn receive_ping(Extension(pings): Extension<Pings>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let Ok(content) = axum::body::to_bytes(body, MAX_CALL).await else {
+    let Ok(content) = axum::body::to_bytes(body, MAX_PING).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let request = http::Request::from_parts(head, content.to_vec());
