@@ -242,6 +242,7 @@ impl Authority {
     ) -> Response<Vec<u8>> {
         let trail = RefCell::new(Trail::default());
         let call = Call {
+            endpoint,
             request,
             source,
             now,

@@ -40,6 +40,12 @@ impl Base {
         self.url.authority()
     }
 
+    /// Returns `https`, or `http` on loopback.
+    pub(crate) fn scheme(&self) -> &str {
+        let whole = self.as_str();
+        whole.split_once(':').map_or(whole, |(scheme, _)| scheme)
+    }
+
     /// Returns scheme, host and port, as browsers write them in `Origin`.
     pub(crate) fn origin(&self) -> &str {
         let whole = self.as_str();

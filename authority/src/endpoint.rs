@@ -20,6 +20,8 @@ use crate::{Error, answer, oauth};
 
 /// A request for a handler. Host, path, method, size and rate were checked.
 pub(crate) struct Call<'a> {
+    /// The endpoint that it is for.
+    pub(crate) endpoint: &'a Endpoint,
     /// The request with its whole body.
     pub(crate) request: &'a Request<Vec<u8>>,
     /// The address that it came from.
@@ -71,6 +73,11 @@ impl Endpoint {
             Place::Beneath(path) => format!("{}{path}", base.path()),
             Place::WellKnown(name) => format!("/.well-known/{name}{}", base.path()),
         }
+    }
+
+    /// Returns its URL at this base URL.
+    pub(crate) fn url(&self, base: &Base) -> String {
+        format!("{}{}", base.origin(), self.path(base))
     }
 
     /// Returns its member of the metadata document, with its URL. A well-known document has none,

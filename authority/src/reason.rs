@@ -49,6 +49,12 @@ fn code(error: &(dyn StdError + 'static)) -> Option<&'static str> {
     if let Some(error) = error.downcast_ref::<aims_wimse_cred::Error>() {
         return Some(error.code());
     }
+    if let Some(error) = error.downcast_ref::<aims_http_sig::Error>() {
+        return Some(error.code());
+    }
+    if let Some(error) = error.downcast_ref::<aims_wimse_wpt::Error>() {
+        return Some(error.code());
+    }
     if let Some(error) = error.downcast_ref::<aims_jose::Error>() {
         return Some(error.code());
     }

@@ -8,75 +8,18 @@
 )]
 
 mod common;
+#[path = "common/lines.rs"]
+mod lines;
 
-use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use aims_authority::{Client, ExchangeTable};
 use aims_jose::digest::Fingerprint;
 use aims_oauth_wire::delegate::ScopeTable;
 use common::endpoint::*;
 use common::*;
+use lines::{all_logged, logged};
 use serde_json::json;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::with_default;
-use tracing::{Event, Metadata, Subscriber};
-
-/// Stores every event as one line of `name=value`.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.push_str(&format!("{}={value:?} ", field.name()));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.push_str(&format!("{}={value} ", field.name()));
-    }
-}
-
-impl Subscriber for Lines {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
-/// Returns the lines that are logged meanwhile.
-fn all_logged(what: impl FnOnce()) -> Vec<String> {
-    let lines = Lines::default();
-    with_default(lines.clone(), what);
-    let lines = lines.0.lock().unwrap();
-    lines.clone()
-}
-
-/// Returns the one line that is logged meanwhile.
-fn logged(what: impl FnOnce()) -> String {
-    let lines = all_logged(what);
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    lines[0].clone()
-}
 
 /// DEL-15: the log says which token was made from which, by their hashes.
 #[test]
@@ -221,14 +164,6 @@ fn what_is_malformed_is_logged_and_not_answered() {
     );
 }
 
-/// Returns all lines that are written meanwhile.
-fn lines(what: impl FnOnce()) -> Vec<String> {
-    let lines = Lines::default();
-    with_default(lines.clone(), what);
-    let lines = lines.0.lock().unwrap();
-    lines.clone()
-}
-
 const SOURCE: &str = "192.0.2.9";
 
 fn post(authority: &aims_authority::Authority, fields: &[(&str, &str)], body: &str) -> u16 {
@@ -259,7 +194,7 @@ fn enrolments_and_renewals_are_logged() {
     let by = |key| format!("key={} ", thumbprint(key));
     let source = format!("source={SOURCE} ");
 
-    let issued = lines(|| assert_eq!(enrol(&key), 200));
+    let issued = all_logged(|| assert_eq!(enrol(&key), 200));
     assert_eq!(issued.len(), 1);
     for part in [id, &by(&key), &source, "how=token ", "kind=WIT ", "token="] {
         assert!(issued[0].contains(part), "{part}: {}", issued[0]);
@@ -267,7 +202,7 @@ fn enrolments_and_renewals_are_logged() {
 
     // A thief with the used token.
     let thief = es256();
-    let refused = lines(|| assert_eq!(enrol(&thief), 403));
+    let refused = all_logged(|| assert_eq!(enrol(&thief), 403));
     let path = "path=\"/identity/wit\" ";
     let code = "code=identity.enrolment_used ";
     for part in [id, &by(&thief), &source, "how=token ", path, code] {
@@ -291,19 +226,19 @@ fn enrolments_and_renewals_are_logged() {
             &body.to_string(),
         )
     };
-    let renewed = lines(|| assert_eq!(renew(&key, &new), 200));
+    let renewed = all_logged(|| assert_eq!(renew(&key, &new), 200));
     let id = "id=spiffe://example.org/agents/b ";
     for part in [id, &by(&new), &source, "how=renewal ", &presented] {
         assert!(renewed[0].contains(part), "{part}: {}", renewed[0]);
     }
-    let refused = lines(|| assert_eq!(renew(&thief, &new), 400));
+    let refused = all_logged(|| assert_eq!(renew(&thief, &new), 400));
     for part in [id, &by(&new), &source, "how=renewal ", &presented] {
         assert!(refused[0].contains(part), "{part}: {}", refused[0]);
     }
 
     // The same renewal again is a retry. One for another key is noticed.
-    assert_eq!(lines(|| assert_eq!(renew(&key, &new), 200)).len(), 1);
-    let twice = lines(|| assert_eq!(renew(&key, &thief), 200));
+    assert_eq!(all_logged(|| assert_eq!(renew(&key, &new), 200)).len(), 1);
+    let twice = all_logged(|| assert_eq!(renew(&key, &thief), 200));
     assert_eq!(twice.len(), 2);
     assert!(twice[1].contains("one WIT was renewed for two keys"));
     let earlier = format!("earlier_key={} ", thumbprint(&new));

@@ -31,7 +31,7 @@ pub(crate) struct ServerCall {
     pub(crate) endpoint: EndpointKind,
     pub(crate) dpop: Option<DpopKey>,
     write: Arc<Write>,
-    /// Whether the signature that is awaited is that of the proof.
+    /// Whether the signature that is awaited is that of the proof, and not of the client.
     is_proving: bool,
     /// Whether the request was repeated with a nonce.
     is_repeated: bool,
@@ -99,8 +99,19 @@ impl ServerCall {
             return Ok(Step::Send(TokenRequest::form().into_http(endpoint)?, self));
         }
         let request = (self.write)(&self.server, now)?;
+        let request = request.for_endpoint(self.target()?);
+        self.prove(request, now)
+    }
+
+    /// Authenticates the client. The proof is there already, because an authentication may cover
+    /// it.
+    fn authenticate(
+        self,
+        request: TokenRequest,
+        now: UnixTime,
+    ) -> Result<Step<Called, Self>, Error> {
         match self.client.begin(request, &self.server, now)? {
-            Authentication::Done(request) => self.prove(request, now),
+            Authentication::Done(request) => self.send(request, now),
             Authentication::Unsigned(request) => Ok(Step::Sign(request, self)),
         }
     }
@@ -111,7 +122,7 @@ impl ServerCall {
 
     fn prove(mut self, request: TokenRequest, now: UnixTime) -> Result<Step<Called, Self>, Error> {
         let Some(key) = self.dpop.clone() else {
-            return self.send(request, now);
+            return self.authenticate(request, now);
         };
         key.expect_known_to(&self.server)?;
         let target = TokenRequest::form().into_http(self.target()?)?;
@@ -120,7 +131,7 @@ impl ServerCall {
             let proof = input.sign(&**signer).map_err(Error::Sign)?;
             let mut request = request;
             add_proof(&mut request, &proof)?;
-            return self.send(request, now);
+            return self.authenticate(request, now);
         }
         self.is_proving = true;
         let signer = Arc::new(key.signer().clone());
@@ -182,12 +193,15 @@ impl ServerCall {
 impl Flow for ServerCall {
     type Output = Called;
 
-    fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Called, Self>, Error> {
+    fn advance(mut self, event: Event<'_>, now: UnixTime) -> Result<Step<Called, Self>, Error> {
         match event {
             Event::Answer(answer) => self.answered(answer, now),
             Event::NoAnswer(error) => Err(Error::Transport(error.clone())),
-            Event::Signed(request) if self.is_proving => self.send(request?, now),
-            Event::Signed(request) => self.prove(request?, now),
+            Event::Signed(request) if self.is_proving => {
+                self.is_proving = false;
+                self.authenticate(request?, now)
+            }
+            Event::Signed(request) => self.send(request?, now),
             Event::Waited => self.begin(now),
         }
     }

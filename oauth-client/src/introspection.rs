@@ -7,6 +7,7 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::client_auth::{Authenticate, Authentication};
 use aims_oauth_wire::introspection::AnswerForm;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
+use aims_oauth_wire::names::Endpoint;
 use aims_oauth_wire::token::TokenRequest;
 use http::Response;
 
@@ -69,6 +70,7 @@ impl IntrospectionFlow {
         let request = TokenRequest::introspect(token, answer)?;
         let server = server.clone().for_introspection();
         let flow = Self { client, server };
+        let request = request.for_endpoint(flow.target()?);
         match flow.client.begin(request, &flow.server, now)? {
             Authentication::Done(request) => flow.send(request),
             Authentication::Unsigned(request) => Ok(Step::Sign(request, flow)),
@@ -76,9 +78,12 @@ impl IntrospectionFlow {
     }
 
     fn send(self, request: TokenRequest) -> Result<Step<Response<Vec<u8>>, Self>, Error> {
-        let endpoint = endpoint(&*self.client, &self.server, EndpointKind::Introspection)?;
-        let request = request.into_http(endpoint)?;
+        let request = request.into_http(self.target()?)?;
         Ok(Step::Send(request, self))
+    }
+
+    fn target(&self) -> Result<&Endpoint, Error> {
+        endpoint(&*self.client, &self.server, EndpointKind::Introspection)
     }
 }
 

@@ -17,6 +17,8 @@ mod introspection;
 #[cfg(feature = "tokio")]
 mod known_server;
 mod revocation;
+#[cfg(feature = "http-signature")]
+mod signature;
 #[cfg(feature = "tokio")]
 mod source;
 mod step;
@@ -58,6 +60,9 @@ pub use introspection::IntrospectionFlow;
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use known_server::KnownServer;
 pub use revocation::RevocationFlow;
+#[cfg(feature = "http-signature")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http-signature")))]
+pub use signature::HttpSignature;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use source::{RevocationSignal, TokenSource};

@@ -9,7 +9,7 @@ use aims_jose::alg::AlgorithmSet;
 use aims_jose::key::AnySigner;
 use aims_jose::time::UnixTime;
 use http::header::AUTHORIZATION;
-use http::{HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response};
 
 use crate::Error;
 use crate::attestation::{ATTESTATION, ATTESTATION_POP};
@@ -175,13 +175,32 @@ impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
     }
 }
 
+/// The header field of a workload's credential (draft-ietf-wimse-workload-creds §5.1.1).
+const WORKLOAD_IDENTITY_TOKEN: HeaderName = HeaderName::from_static("workload-identity-token");
+
 type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Adds `client_id` of a client that authenticates by its own code.
+///
+/// # Errors
+///
+/// `oauth.request` if the request is authenticated already (RFC 6749 §2.3), or names another
+/// client.
+pub fn name_client(request: &mut TokenRequest, client: &ClientId) -> Result<(), Error> {
+    expect_unauthenticated(request, client)?;
+    name_in_body(request, client)
+}
 
 /// Checks that the request is not authenticated yet (RFC 6749 §2.3) and that its `client_id`, if
 /// there is one, is this client (RFC 7523 §2.2).
 fn expect_unauthenticated(request: &TokenRequest, client: &ClientId) -> Result<(), Error> {
     let parameters = ["client_assertion", "client_assertion_type", "client_secret"];
-    let headers = [AUTHORIZATION, ATTESTATION, ATTESTATION_POP];
+    let headers = [
+        AUTHORIZATION,
+        ATTESTATION,
+        ATTESTATION_POP,
+        WORKLOAD_IDENTITY_TOKEN,
+    ];
     if parameters.iter().any(|it| request.has(it))
         || headers.iter().any(|it| request.has_header(it))
     {

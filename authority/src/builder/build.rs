@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
+use aims_http_sig::profile::wimse::RequestPolicy;
 use aims_jose::random::SecureRandom;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::assertion::AssertionRules;
@@ -186,6 +187,7 @@ impl Builder {
             state,
             assertions: AssertionRules::new(base.issuer().clone()),
             pops: PopRules::new(base.issuer().clone()),
+            signatures: RequestPolicy::for_given_audience(),
             dpop: DpopPolicy {
                 rules: dpop_rules(&base, self.requires_dpop_nonces, self.random)?,
                 target: base.join("/token"),

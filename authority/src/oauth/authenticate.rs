@@ -1,5 +1,8 @@
 //! Client authentication: exactly one of `private_key_jwt`, `spiffe_wit`, `spiffe_jwt`, a workload
-//! proof token and the certificate of the connection, or none for a public client.
+//! proof token, an HTTP message signature and the certificate of the connection, or none for a
+//! public client.
+
+mod signature;
 
 use std::sync::Arc;
 
@@ -17,13 +20,14 @@ use aims_replay::Error as Replay;
 use aims_wimse_cred::{JwtSvid, Wit, WitRules};
 use aims_wimse_id::{Scheme, WorkloadId};
 use aims_wimse_wpt::{Binding, Error as Wpt, Revisions, WptRules, fields};
+use http::Request;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, Request};
 use serde::Deserialize;
 
 use super::resource::ClientMatcher;
 use super::{Authenticated, AuthorizationServer, Client};
 use crate::Error;
+use crate::endpoint::Call;
 
 #[derive(Deserialize)]
 struct OnlyAudience<'a> {
@@ -37,13 +41,15 @@ enum Offered<'a> {
     JwtSvid(&'a str),
     WitSvid(PresentedAttestation<'a>),
     Proof(fields::Presented<'a>),
+    /// The WIT of a signed request.
+    Signature(&'a str),
     /// `client_id` alone: of a public client, or of one that is known by its certificate.
     Identifier(&'a str),
 }
 
 impl AuthorizationServer {
-    /// Authenticates the client. Every failure is `as.client`, with the reason as its source for
-    /// the log.
+    /// Authenticates the client of a request. `form` is its body. Every failure is `as.client`, with
+    /// the reason as its source for the log.
     ///
     /// # Errors
     ///
@@ -51,20 +57,20 @@ impl AuthorizationServer {
     /// `authority.unavailable` if the replay store cannot tell.
     pub(super) fn authenticate(
         &self,
-        request: &Request<Vec<u8>>,
+        call: &Call<'_>,
         form: &Form,
-        now: UnixTime,
     ) -> Result<Authenticated, Error> {
-        let headers = request.headers();
+        let (request, now) = (call.request, call.now);
         let certificate = match &self.certificates {
             Some(certificates) => certificates.read(request)?,
             None => None,
         };
-        let mut who = match offered(headers, form)? {
+        let mut who = match offered(request, form)? {
             Offered::Assertion(presented) => self.by_assertion(&presented, now)?,
             Offered::JwtSvid(text) => self.by_jwt_svid(text, now)?,
             Offered::WitSvid(presented) => self.by_wit_svid(&presented, now)?,
             Offered::Proof(presented) => self.by_proof(&presented, now)?,
+            Offered::Signature(wit) => self.by_signature(wit, call, now)?,
             Offered::Identifier(client_id) => {
                 self.by_identifier(client_id, certificate.as_ref(), now)?
             }
@@ -240,7 +246,8 @@ fn bare(jwk: &Jwk) -> Jwk {
 }
 
 /// Returns the only method that the request uses (RFC 6749 §2.3).
-fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Error> {
+fn offered<'a>(request: &'a Request<Vec<u8>>, form: &'a Form) -> Result<Offered<'a>, Error> {
+    let headers = request.headers();
     let by_authorization = headers.contains_key(AUTHORIZATION)
         || headers.contains_key(fields::WORKLOAD_IDENTITY_TOKEN);
     let by_attestation = headers.contains_key(ATTESTATION) || headers.contains_key(ATTESTATION_POP);
@@ -255,6 +262,9 @@ fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Er
         return Err(Error::TokenRequest {
             reason: "more than one way to authenticate",
         });
+    }
+    if let Some(wit) = signature::presented(request)? {
+        return Ok(Offered::Signature(wit));
     }
     if let Some(presented) =
         fields::Presented::find(headers, Revisions::default()).map_err(by_field)?

@@ -268,7 +268,7 @@ pub(crate) fn authenticate(inner: &Inner, call: &Call<'_>) -> Result<Response<Ve
     let form = endpoint::form(call.request.body())?;
     let (server, now) = (&inner.oauth, call.now);
     let service = server.backchannel.as_ref().ok_or(Error::Path)?;
-    let who = server.authenticate(call.request, &form, now)?;
+    let who = server.authenticate(call, &form)?;
     let backchannel = who.client.flow.backchannel.as_ref();
     let backchannel = backchannel.ok_or(Error::ClientGrant {
         reason: "the client may not ask users for approval",

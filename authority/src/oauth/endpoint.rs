@@ -50,9 +50,7 @@ pub(crate) fn token(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>,
     let headers = call.request.headers();
     answer::check_media_type(headers, media::FORM)?;
     let form = form(call.request.body())?;
-    let granted = inner
-        .oauth
-        .token(call.request, &form, call.source, call.now)?;
+    let granted = inner.oauth.token(call, &form)?;
     let mut response = answer::secret(&TokenAnswer {
         access_token: granted.token.expose(),
         token_type: granted.token_type,

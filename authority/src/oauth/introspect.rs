@@ -44,7 +44,7 @@ pub(crate) fn introspect(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<
     let form = form(call.request.body())?;
     let server = &inner.oauth;
     let is_signed = asks_signed(headers);
-    let client = match server.authenticate(call.request, &form, now) {
+    let client = match server.authenticate(call, &form) {
         // An answer is signed for one resource server only, so an unknown one gets none (RFC 9701
         // §5).
         Err(error @ Error::Client { .. }) if is_signed => {

@@ -31,6 +31,7 @@ use core::time::Duration;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use aims_http_sig::profile::wimse::RequestPolicy;
 use aims_jose::jwk::{Jwk, PublicJwkSet, Thumbprint};
 use aims_jose::jws::SigningInput;
 use aims_jose::jwt::NumericDate;
@@ -75,6 +76,7 @@ pub use self::user::{AuthenticateUser, DevUser, User, UserAnswer, UserRequest};
 use crate::Error;
 use crate::State;
 use crate::base::Base;
+use crate::endpoint::Call;
 use crate::identity::{IdentityServer, add};
 use crate::keys::KeyRing;
 use crate::limit::{Meter, network};
@@ -82,9 +84,10 @@ use crate::limit::{Meter, network};
 /// Issues access tokens by client credentials (RFC 6749 §4.4) as JWTs (RFC 9068).
 ///
 /// Each token is for one resource. It is bound to the client's key if the client has proven one.
-/// Clients authenticate by `private_key_jwt` (RFC 7523), by a WIT-SVID with its proof or with a
-/// workload proof token (draft-ietf-wimse-wpt), by a certificate (RFC 8705), or, if the operator
-/// allows it, by a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
+/// Clients authenticate by `private_key_jwt` (RFC 7523), by a WIT-SVID with its proof, with a
+/// workload proof token (draft-ietf-wimse-wpt) or with an HTTP message signature
+/// (draft-ietf-wimse-http-signature), by a certificate (RFC 8705), or, if the operator allows it, by
+/// a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
 #[derive(Debug)]
 pub struct AuthorizationServer {
     pub(crate) base: Base,
@@ -102,6 +105,8 @@ pub struct AuthorizationServer {
     pub(crate) assertions: AssertionRules,
     /// The rules of the proof with a WIT-SVID for this server.
     pub(crate) pops: PopRules,
+    /// The rules of signed requests.
+    pub(crate) signatures: RequestPolicy,
     pub(crate) dpop: DpopPolicy,
     /// The certificates of clients. Without it none is looked at.
     pub(crate) certificates: Option<Certificates>,
@@ -339,26 +344,21 @@ impl AuthorizationServer {
     }
 
     /// Answers a token request by the grant that it names.
-    pub(crate) fn token(
-        &self,
-        message: &http::Request<Vec<u8>>,
-        form: &Form,
-        source: Option<IpAddr>,
-        now: UnixTime,
-    ) -> Result<Granted, Error> {
+    pub(crate) fn token(&self, call: &Call<'_>, form: &Form) -> Result<Granted, Error> {
+        let now = call.now;
         let grant_type = form.get("grant_type").ok_or(Error::TokenRequest {
             reason: "no grant_type",
         })?;
         let grant = self.grants.find(grant_type)?;
-        let headers = message.headers();
-        let mut client = self.authenticate(message, form, now)?;
+        let headers = call.request.headers();
+        let mut client = self.authenticate(call, form)?;
         if client.client.requires_certificate && client.certificate.is_none() {
             return Err(Error::TokenRequest {
                 reason: "this client's requests need a client certificate",
             });
         }
         let store = self.replay.as_ref();
-        let sender = client.sender(source);
+        let sender = client.sender(call.source);
         let target = self.dpop.token_url(headers);
         let proven = self.dpop.verify_at(headers, target, &sender, store, now)?;
         client.dpop = proven.as_ref().map(|it| it.thumbprint);

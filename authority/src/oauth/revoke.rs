@@ -21,7 +21,7 @@ pub(crate) fn revoke(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>
     let headers = call.request.headers();
     answer::check_media_type(headers, media::FORM)?;
     let form = form(call.request.body())?;
-    let client = inner.oauth.authenticate(call.request, &form, call.now)?;
+    let client = inner.oauth.authenticate(call, &form)?;
     // `token_type_hint` is only a hint: the form of a token says what it is.
     let text = form
         .get("token")

@@ -43,9 +43,10 @@ pub(super) fn prepare(
     now: UnixTime,
 ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
     certificate::expect_supported(client, server, rules)?;
-    let mut request = write(grant, server, rules, now)?;
+    let endpoint = endpoint(client, server, EndpointKind::Token)?;
+    let mut request = write(grant, server, rules, now)?.for_endpoint(endpoint);
     client.authenticate(&mut request, server, now)?;
-    let request = request.into_http(endpoint(client, server, EndpointKind::Token)?)?;
+    let request = request.into_http(endpoint)?;
     let mut response = ResponseRules::new().after(&request);
     if client.presents_certificate() || server.is_on(Switch::CertificateBoundTokens) {
         response = response.after_client_certificate();

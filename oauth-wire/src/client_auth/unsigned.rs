@@ -4,7 +4,7 @@ use core::fmt;
 use std::sync::Arc;
 
 use aims_jose::jws::{CompactJws, SigningInput};
-use aims_jose::key::{AnySigner, AsyncSigner};
+use aims_jose::key::{AnySigner, AsyncSigner, Signature};
 
 use super::failed;
 use crate::Error;
@@ -25,13 +25,18 @@ pub enum Authentication {
 #[must_use = "the request is authenticated when it is signed"]
 pub struct UnsignedRequest {
     request: TokenRequest,
-    input: SigningInput,
+    input: Input,
     signer: Arc<dyn AsyncSigner>,
-    apply: Apply,
 }
 
-/// Adds the signature to the request.
-type Apply = Box<dyn FnOnce(&mut TokenRequest, CompactJws) -> Result<(), Error> + Send + Sync>;
+/// What the key must sign, and how the result is added to the request.
+enum Input {
+    Jwt(SigningInput, Apply<CompactJws>),
+    Bytes(Vec<u8>, Apply<Signature>),
+}
+
+/// Adds what was signed to the request.
+type Apply<T> = Box<dyn FnOnce(&mut TokenRequest, T) -> Result<(), Error> + Send + Sync>;
 
 impl UnsignedRequest {
     /// Creates a request that still lacks a signature, such as that of a DPoP proof. `apply` adds
@@ -44,9 +49,23 @@ impl UnsignedRequest {
     ) -> Self {
         Self {
             request,
-            input,
+            input: Input::Jwt(input, Box::new(apply)),
             signer,
-            apply: Box::new(apply),
+        }
+    }
+
+    /// Creates a request that still lacks a signature over these bytes, such as the base of an HTTP
+    /// message signature. `apply` adds the signature to the request.
+    pub fn over_bytes(
+        request: TokenRequest,
+        bytes: Vec<u8>,
+        signer: Arc<dyn AsyncSigner>,
+        apply: impl FnOnce(&mut TokenRequest, Signature) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            request,
+            input: Input::Bytes(bytes, Box::new(apply)),
+            signer,
         }
     }
 
@@ -56,8 +75,16 @@ impl UnsignedRequest {
     ///
     /// `oauth.authenticate` if the key does not sign.
     pub async fn sign(mut self) -> Result<TokenRequest, Error> {
-        let signed = self.input.sign_async(&*self.signer).await;
-        (self.apply)(&mut self.request, signed.map_err(failed(UNSIGNED))?)?;
+        match self.input {
+            Input::Jwt(input, apply) => {
+                let signed = input.sign_async(&*self.signer).await;
+                apply(&mut self.request, signed.map_err(failed(UNSIGNED))?)?;
+            }
+            Input::Bytes(bytes, apply) => {
+                let signed = self.signer.sign_async(&bytes).await;
+                apply(&mut self.request, signed.map_err(failed(UNSIGNED))?)?;
+            }
+        }
         Ok(self.request)
     }
 }

@@ -34,6 +34,10 @@ pub struct TokenRequest {
     headers: HeaderMap,
     /// The media types of the answer.
     accept: &'static str,
+    /// The endpoint that it goes to, if that is known.
+    endpoint: Option<Endpoint>,
+    /// Whether the whole request was signed, so that nothing in it may change.
+    is_sealed: bool,
 }
 
 impl TokenRequest {
@@ -83,7 +87,44 @@ impl TokenRequest {
             parameters: Vec::new(),
             headers: HeaderMap::new(),
             accept,
+            endpoint: None,
+            is_sealed: false,
         }
+    }
+
+    /// Names the endpoint that the request goes to. Client authentication that signs the whole
+    /// request needs it.
+    pub fn for_endpoint(mut self, endpoint: &Endpoint) -> Self {
+        self.endpoint = Some(endpoint.clone());
+        self
+    }
+
+    /// Returns the HTTP request as it is now, for client authentication that signs the whole
+    /// request. [`seal`](Self::seal) adds the signature.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.request` if its endpoint is not [known](Self::for_endpoint); `oauth.endpoint` as for
+    /// [`into_http`](Self::into_http).
+    pub fn to_sign(&self) -> Result<Request<Vec<u8>>, Error> {
+        let endpoint = self.endpoint.as_ref();
+        let endpoint = endpoint.ok_or_else(|| fail("the endpoint to sign for is not known"))?;
+        self.http(endpoint, self.headers.clone())
+    }
+
+    /// Adds the header fields of a signature over the whole request. Nothing can be added
+    /// afterwards.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.repeated` if the request has one of the fields.
+    pub fn seal(&mut self, fields: HeaderMap) -> Result<&mut Self, Error> {
+        if fields.keys().any(|name| self.headers.contains_key(name)) {
+            return Err(Error::Repeated);
+        }
+        self.headers.extend(fields);
+        self.is_sealed = true;
+        Ok(self)
     }
 
     /// Adds a resource that the token is for (RFC 8707 §2). May be repeated for other resources.
@@ -150,6 +191,7 @@ impl TokenRequest {
         if self.headers.contains_key(&name) {
             return Err(Error::Repeated);
         }
+        self.expect_unsealed()?;
         self.headers.insert(name, value);
         Ok(self)
     }
@@ -177,8 +219,18 @@ impl TokenRequest {
     ///
     /// # Errors
     ///
-    /// `oauth.endpoint` if the endpoint cannot be the URI of an HTTP request.
-    pub fn into_http(self, endpoint: &Endpoint) -> Result<Request<Vec<u8>>, Error> {
+    /// `oauth.endpoint` if the endpoint cannot be the URI of an HTTP request; `oauth.request` if
+    /// the request was signed for another one.
+    pub fn into_http(mut self, endpoint: &Endpoint) -> Result<Request<Vec<u8>>, Error> {
+        let is_other = self.endpoint.as_ref().is_some_and(|own| own != endpoint);
+        if self.is_sealed && is_other {
+            return Err(fail("the request was signed for another endpoint"));
+        }
+        let headers = mem::take(&mut self.headers);
+        self.http(endpoint, headers)
+    }
+
+    fn http(&self, endpoint: &Endpoint, headers: HeaderMap) -> Result<Request<Vec<u8>>, Error> {
         let uri = endpoint
             .as_str()
             .parse()
@@ -190,7 +242,7 @@ impl TokenRequest {
         let mut request = Request::new(mem::take(&mut *body).into_bytes());
         *request.method_mut() = Method::POST;
         *request.uri_mut() = uri;
-        *request.headers_mut() = self.headers;
+        *request.headers_mut() = headers;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::FORM));
         headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
@@ -225,8 +277,19 @@ impl TokenRequest {
         if name.is_empty() || value.is_empty() {
             return Err(fail("a parameter without a name or a value"));
         }
+        self.expect_unsealed()?;
         self.parameters.push((name.to_owned(), value));
         Ok(self)
+    }
+}
+
+impl TokenRequest {
+    /// A signature covers the body, so a parameter after it would break it.
+    fn expect_unsealed(&self) -> Result<(), Error> {
+        if self.is_sealed {
+            return Err(fail("the request is signed already"));
+        }
+        Ok(())
     }
 }
 

@@ -34,7 +34,7 @@ pub(crate) fn push(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, 
     answer::check_media_type(headers, media::FORM)?;
     let form = endpoint::form(call.request.body())?;
     let (server, now) = (&inner.oauth, call.now);
-    let who = server.authenticate(call.request, &form, now)?;
+    let who = server.authenticate(call, &form)?;
     if kind(&who.client) == Kind::PublicPushedRequest {
         server.pushes.take(call.source, now)?;
     } else {
