@@ -165,8 +165,8 @@ fn seal(
     Ok(())
 }
 
-/// Returns the audience of the signature: the URL without its query (draft §"The wimse-aud Signature
-/// Parameter").
+/// Returns the audience of the signature: the URL without its query (draft §"The wimse-aud
+/// Signature Parameter").
 fn audience(uri: &Uri) -> String {
     let (scheme, authority) = (uri.scheme_str(), uri.authority());
     let authority = authority.map_or("", |it| it.as_str());

@@ -16,7 +16,7 @@ use aims_jose::key::SigningKey;
 use aims_jose::provider::AWS_LC;
 use aims_jose::secret::SecretText;
 use aims_jose::{Algorithm, json};
-use aims_oauth_client::{Error, TokenSource};
+use aims_oauth_client::{DpopKey, Error, TokenSource};
 use aims_oauth_wire::client_auth::{
     AssertionAudience, Attestation, AttestedClient, Authenticate, Freshness, PlatformToken,
 };
@@ -355,4 +355,66 @@ async fn a_platform_vouches_for_the_client() {
             assert!(form.get("client_assertion").is_some());
         }
     }
+}
+
+/// Asks for a token that is bound to this key, with the combined proof.
+async fn combined(
+    client: &AttestedClient,
+    key: Option<&SigningKey>,
+    members: &Value,
+) -> Result<Vec<Request<Vec<u8>>>, Error> {
+    let script = Script::new(|_, _| {
+        let body = json!({"access_token": "t", "token_type": "DPoP", "expires_in": 300});
+        json_answer(200, &body)
+    });
+    let mut source = TokenSource::new(server_with(members), client.clone(), script.clone())
+        .with_clock(Paused(Instant::now()))
+        .with_random(&LATEST);
+    if let Some(key) = key {
+        source = source.with_dpop(DpopKey::new(Arc::new(key.clone()), key.public_jwk()));
+    }
+    let scopes = "read".parse().unwrap();
+    source.token_for(&TOOL.parse().unwrap(), &scopes).await?;
+    Ok(script.requests())
+}
+
+/// ATT-03: the DPoP proof by the attested key stands for the proof of the attestation.
+#[tokio::test(start_paused = true)]
+async fn a_dpop_proof_proves_the_attested_key() {
+    let instance = key();
+    let text = jwt("oauth-client-attestation+jwt", &claims(&instance));
+    let (client, _) = attested(text.clone(), instance.clone());
+    let client = client.with_dpop_proof();
+    let method = |name: &str| json!({"token_endpoint_auth_methods_supported": [name]});
+    // A challenge is for the other proof, so none is fetched.
+    let mut members = method("attest_jwt_client_auth_dpop");
+    members["challenge_endpoint"] = json!("https://as.example/challenge");
+    let sent = combined(&client, Some(&instance), &members).await.unwrap();
+    let [request] = sent.as_slice() else {
+        panic!("expected one request: {sent:?}");
+    };
+    let shown = &request.headers()["oauth-client-attestation"];
+    assert!(shown.is_sensitive() && shown.to_str().unwrap() == text.expose());
+    assert!(
+        !request
+            .headers()
+            .contains_key("oauth-client-attestation-pop")
+    );
+    assert!(request.headers().contains_key("dpop"));
+    let form = Form::parse(request.body()).unwrap();
+    assert_eq!(form.get("client_id"), Some("agent"));
+    // Another key, no proof, another method, and an attestation that is over.
+    let refused = |outcome: Result<Vec<Request<Vec<u8>>>, Error>| code(outcome.map(drop));
+    let other = combined(&client, Some(&key()), &json!({})).await;
+    assert_eq!(refused(other), "oauth.authenticate");
+    let without = combined(&client, None, &json!({})).await;
+    assert_eq!(refused(without), "oauth.authenticate");
+    let unknown = combined(&client, Some(&instance), &method("attest_jwt_client_auth")).await;
+    assert_eq!(refused(unknown), "oauth.authenticate");
+    let mut ended = claims(&instance);
+    ended["exp"] = json!(NOW);
+    let ended = jwt("oauth-client-attestation+jwt", &ended);
+    let (ended, _) = attested(ended, instance.clone());
+    let ended = combined(&ended.with_dpop_proof(), Some(&instance), &json!({})).await;
+    assert_eq!(refused(ended), "oauth.authenticate");
 }

@@ -5,6 +5,7 @@ use core::fmt;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aims_jose::jwk::{Jwk, Thumbprint};
 use aims_jose::jws::{SigningInput, Unverified};
 use aims_jose::jwt::NumericDate;
 use aims_jose::key::AnySigner;
@@ -18,7 +19,10 @@ use serde_json::Value;
 use super::pop::Credential;
 use super::{
     Authenticate, Authentication, BoxError, expect_method, expect_unauthenticated, failed,
+    name_in_body, sensitive,
 };
+use crate::attestation::ATTESTATION;
+use crate::dpop::DPOP;
 use crate::metadata::{EndpointKind, ServerMetadata};
 use crate::names::{ClientId, Issuer};
 use crate::token::{TokenError, TokenRequest};
@@ -29,6 +33,8 @@ const ATTESTATION_TYPE: &str = "oauth-client-attestation+jwt";
 /// The header field of a new challenge (§8.2).
 const CHALLENGE: http::HeaderName =
     http::HeaderName::from_static("oauth-client-attestation-challenge");
+/// The maximum length of a DPoP proof.
+const MAX_PROOF: usize = 8 * 1_024;
 /// The maximum length of a challenge.
 const MAX_CHALLENGE: usize = 1_024;
 /// The maximum number of servers whose challenges are kept.
@@ -66,6 +72,9 @@ impl Attestation {
 /// The client does not send an attestation of another client, an expired one, or one without a key.
 /// A challenge of the server is answered once. Clones share the challenges.
 ///
+/// [`with_dpop_proof`](Self::with_dpop_proof) proves the key by the DPoP proof of the request
+/// instead.
+///
 /// ```
 /// use aims_jose::time::UnixTime;
 /// use aims_oauth_wire::client_auth::{Attestation, AttestedClient, Freshness};
@@ -83,7 +92,17 @@ pub struct AttestedClient {
     client: ClientId,
     source: Arc<Source>,
     learned: Arc<Mutex<HashMap<Issuer, Learned>>>,
+    proof: Proof,
     random: &'static dyn SecureRandom,
+}
+
+/// The proof of the attested key.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Proof {
+    /// A JWT in `OAuth-Client-Attestation-PoP` (§5.1).
+    Jwt,
+    /// The DPoP proof of the request (§5.2).
+    Dpop,
 }
 
 /// The demands of one server.
@@ -122,8 +141,32 @@ impl AttestedClient {
             client,
             source: Arc::new(source),
             learned: Arc::default(),
+            proof: Proof::Jwt,
             random: random::SYSTEM,
         }
+    }
+
+    /// Proves the attested key by the DPoP proof of the request, without a proof of its own:
+    /// `attest_jwt_client_auth_dpop` (§5.2). Give the key of the attestation to the source of
+    /// tokens as its DPoP key. A request without a proof by this key is not sent.
+    ///
+    /// A nonce of the server makes the proof fresh, as always with DPoP; a challenge is not used.
+    ///
+    /// ```
+    /// use aims_oauth_wire::client_auth::{Attestation, AttestedClient, Freshness};
+    ///
+    /// fn client(
+    ///     attest: fn(Freshness) -> Result<Attestation, std::io::Error>,
+    /// ) -> Result<AttestedClient, aims_oauth_wire::Error> {
+    ///     let id = "https://agent.example/client.json".parse()?;
+    ///     let client = AttestedClient::new(id, move |freshness, _now| Ok(attest(freshness)?));
+    ///     Ok(client.with_dpop_proof())
+    /// }
+    /// ```
+    #[must_use]
+    pub const fn with_dpop_proof(mut self) -> Self {
+        self.proof = Proof::Dpop;
+        self
     }
 
     /// Sets the random source of `jti`. Defaults to the operating system.
@@ -133,13 +176,20 @@ impl AttestedClient {
         self
     }
 
-    fn prepare(
+    /// Returns the checked attestation, the thumbprint of its key, and the demands of the server.
+    fn attestation(
         &self,
         request: &TokenRequest,
         server: &ServerMetadata,
         now: UnixTime,
-    ) -> Result<(Credential, SigningInput), Error> {
-        expect_method(server, "attest_jwt_client_auth")?;
+    ) -> Result<(Credential, Thumbprint, Learned), Error> {
+        expect_method(
+            server,
+            match self.proof {
+                Proof::Jwt => "attest_jwt_client_auth",
+                Proof::Dpop => "attest_jwt_client_auth_dpop",
+            },
+        )?;
         expect_unauthenticated(request, &self.client)?;
         let learned = self.lock().remove(server.issuer()).unwrap_or_default();
         let freshness = if learned.demands_new {
@@ -152,14 +202,43 @@ impl AttestedClient {
             source: Some(source),
         })?;
         let Attestation(credential) = attestation;
-        self.check(&credential.text, now)?;
+        let key = self.check(&credential.text, now)?;
+        Ok((credential, key, learned))
+    }
+
+    fn prepare(
+        &self,
+        request: &TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(Credential, SigningInput), Error> {
+        let (credential, _key, learned) = self.attestation(request, server, now)?;
         let challenge = learned.challenge.as_ref();
         let input = credential.input(server, challenge, self.random, now)?;
         Ok((credential, input))
     }
 
-    /// Checks the claims of an attestation, whose signature the server verifies.
-    fn check(&self, text: &SecretText, now: UnixTime) -> Result<(), Error> {
+    /// Adds the attestation to a request that has a DPoP proof by its key.
+    fn join_proof(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let proven = proven_key(request)?;
+        let (credential, attested, _learned) = self.attestation(request, server, now)?;
+        if attested != proven {
+            return Err(Error::authenticate(
+                "the DPoP key is not the key of the attestation",
+            ));
+        }
+        request.header(ATTESTATION, sensitive(credential.text.expose())?)?;
+        name_in_body(request, &self.client)
+    }
+
+    /// Checks the claims of an attestation, whose signature the server verifies. Returns the
+    /// thumbprint of its key.
+    fn check(&self, text: &SecretText, now: UnixTime) -> Result<Thumbprint, Error> {
         let refused = |reason| Err(Error::authenticate(reason));
         let token = Unverified::parse(text.expose()).map_err(failed("not an attestation"))?;
         if !token.header().is_typ(ATTESTATION_TYPE) {
@@ -179,7 +258,9 @@ impl AttestedClient {
         if !is_public {
             return refused("an attestation without a public key");
         }
-        Ok(())
+        let jwk = serde_json::to_vec(&claims.cnf.jwk).unwrap_or_default();
+        let jwk = Jwk::parse(&jwk).map_err(failed("an attestation without a public key"))?;
+        Ok(jwk.thumbprint())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Issuer, Learned>> {
@@ -198,16 +279,23 @@ impl Authenticate for AttestedClient {
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<(), Error> {
+        if self.proof == Proof::Dpop {
+            return self.join_proof(request, server, now);
+        }
         let (credential, input) = self.prepare(request, server, now)?;
         credential.authenticate(request, input, &self.client)
     }
 
     fn begin(
         &self,
-        request: TokenRequest,
+        mut request: TokenRequest,
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<Authentication, Error> {
+        if self.proof == Proof::Dpop {
+            self.join_proof(&mut request, server, now)?;
+            return Ok(Authentication::Done(request));
+        }
         let (credential, input) = self.prepare(&request, server, now)?;
         credential.begin(request, input, self.client.clone())
     }
@@ -219,7 +307,7 @@ impl Authenticate for AttestedClient {
         let known = learned
             .get(server.issuer())
             .and_then(|it| it.challenge.as_ref());
-        has_endpoint && known.is_none()
+        has_endpoint && known.is_none() && self.proof == Proof::Jwt
     }
 
     /// Keeps the challenge of an answer (§8). Returns whether the server refused the request for
@@ -234,7 +322,8 @@ impl Authenticate for AttestedClient {
         let error = error.flatten();
         let error = error.as_ref().map(TokenError::error);
         let demands_new = error == Some("use_fresh_attestation");
-        let demands_challenge = error == Some("use_attestation_challenge");
+        let demands_challenge =
+            error == Some("use_attestation_challenge") && self.proof == Proof::Jwt;
         let is_repeated = demands_new || (demands_challenge && challenge.is_some());
         if challenge.is_none() && !demands_new {
             return false;
@@ -248,6 +337,17 @@ impl Authenticate for AttestedClient {
         learned.demands_new |= demands_new;
         is_repeated
     }
+}
+
+/// Returns the thumbprint of the key of the request's DPoP proof.
+fn proven_key(request: &TokenRequest) -> Result<Thumbprint, Error> {
+    let missing = || Error::authenticate("no DPoP proof of the attested key");
+    let proof = request.get_header(&DPOP).ok_or_else(missing)?;
+    let proof = proof.to_str().map_err(|_bytes| missing())?;
+    let proof = Unverified::parse_with_embedded_key(proof, MAX_PROOF);
+    let proof = proof.map_err(failed("no DPoP proof of the attested key"))?;
+    let key = proof.header().embedded_key().ok_or_else(missing)?;
+    Ok(key.thumbprint())
 }
 
 /// Returns the challenge of an answer: of the field, or of the challenge endpoint's document.

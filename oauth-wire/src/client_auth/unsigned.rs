@@ -29,7 +29,7 @@ pub struct UnsignedRequest {
     signer: Arc<dyn AsyncSigner>,
 }
 
-/// What the key must sign, and how the result is added to the request.
+/// The input of the key, and how the result is added to the request.
 enum Input {
     Jwt(SigningInput, Apply<CompactJws>),
     Bytes(Vec<u8>, Apply<Signature>),

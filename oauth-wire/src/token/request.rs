@@ -214,6 +214,10 @@ impl TokenRequest {
         self.headers.contains_key(name)
     }
 
+    pub(crate) fn get_header(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.headers.get(name)
+    }
+
     /// Returns the HTTP request. Its body and header fields may contain secrets, so drop it after
     /// sending.
     ///
