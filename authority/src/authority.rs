@@ -82,6 +82,10 @@ impl Authority {
         &self.0.identity
     }
 
+    pub(crate) fn endpoint_at(&self, path: &str) -> Option<&'static Endpoint> {
+        self.0.paths.get(path).copied()
+    }
+
     /// Returns the authorization server.
     #[must_use]
     pub fn oauth(&self) -> &AuthorizationServer {

@@ -84,6 +84,7 @@ pub struct Builder {
     registration: Option<SelfDescribed>,
     documents: Option<ClientDocuments>,
     domains: Domains,
+    client_keys: Option<Arc<dyn Fetch>>,
     refresh_pause: Duration,
     refresh_longest: Duration,
     /// The grants of the token endpoint.
@@ -125,6 +126,7 @@ impl Builder {
             registration: None,
             documents: None,
             domains: Domains::default(),
+            client_keys: None,
             refresh_pause: Duration::from_secs(7 * 24 * 3_600),
             refresh_longest: Duration::from_secs(30 * 24 * 3_600),
             grants: grant_types(),
@@ -285,6 +287,21 @@ impl Builder {
     /// connects to public addresses only and follows no redirects, or a client with these rules.
     pub fn client_documents(mut self, clients: SelfDescribed, fetch: Arc<dyn Fetch>) -> Self {
         self.documents = Some(ClientDocuments::new(clients, fetch));
+        self
+    }
+
+    /// Fetches the keys of clients that publish them at a URL (`jwks_uri`, RFC 7591 §2): clients
+    /// [of the operator](Client::with_keys_at), and clients that describe themselves. Off by
+    /// default.
+    ///
+    /// With these keys the server verifies client assertions and signed requests. A key set is kept
+    /// as long as its answer says, between a minute and a day. A key that is not in it is looked
+    /// for once a minute at most.
+    ///
+    /// `fetch` sends requests to URLs that clients choose. Use a `Fetcher` of `aims-fetch`, which
+    /// connects to public addresses only and follows no redirects, or a client with these rules.
+    pub fn client_keys(mut self, fetch: Arc<dyn Fetch>) -> Self {
+        self.client_keys = Some(fetch);
         self
     }
 

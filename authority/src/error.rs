@@ -247,6 +247,12 @@ pub enum Error {
         /// The defect.
         reason: &'static str,
     },
+    /// A signed authorization request (RFC 9101) is not valid.
+    #[error("the signed authorization request is not valid: {reason}")]
+    RequestObject {
+        /// The defect.
+        reason: &'static str,
+    },
     /// The redirect URI is not exactly one of the client's. The browser is sent nowhere.
     #[error("the redirect URI is not registered for this client")]
     RedirectUri,
@@ -455,6 +461,7 @@ impl Error {
         Self::CertificateField(_) => Malformed "as.certificate_field",
         Self::GrantType { .. } => Forbidden "as.grant_type",
         Self::Authorization { .. } => Malformed "as.authorization",
+        Self::RequestObject { .. } => Malformed "as.request_object",
         Self::RedirectUri => Mismatch "as.redirect_uri",
         Self::RequestUri => Mismatch "as.request_uri",
         Self::ResponseType => Forbidden "as.response_type",
@@ -558,6 +565,7 @@ impl Error {
             | Self::Login { answer, .. }
             | Self::Pending { answer }
             | Self::Registration { answer, .. } => answer,
+            Self::RequestObject { .. } => "invalid_request_object",
             Self::RequestUri => "invalid_request_uri",
             Self::ResponseType => "unsupported_response_type",
             Self::Target | Self::TransactionStays => "invalid_target",

@@ -74,6 +74,7 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
         Ok(body) => {
             let request = Request::from_parts(parts, body);
             authority.learn_client(&request, source, clock.now()).await;
+            authority.learn_keys(&request, source, clock.now()).await;
             let response = run(authority.clone(), endpoint, request, source, clock.now()).await;
             authority.send_pings();
             match response.status() {

@@ -155,7 +155,6 @@ fn other_defects_go_to_the_client() {
             "unsupported_response_type",
         ),
         ("response_mode", Some("fragment"), "invalid_request"),
-        ("request", Some("e30.e30."), "invalid_request"),
         ("code_challenge", None, "invalid_request"),
         ("code_challenge", Some(VERIFIER), "invalid_request"),
         ("code_challenge_method", None, "invalid_request"),

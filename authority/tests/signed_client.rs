@@ -34,7 +34,7 @@ use common::browser::{CALLBACK, USER, VERIFIER, with_users};
 use common::endpoint::*;
 use common::*;
 use http::request::Parts;
-use http::{HeaderMap, Method, Request};
+use http::{Method, Request};
 use lines::logged;
 use serde_json::{Value, json};
 
@@ -243,7 +243,7 @@ fn a_signature_covers_the_whole_request() {
     }
 }
 
-/// What is signed reaches the server as it was signed.
+/// A signature fits no other method, target, media type or workload.
 #[test]
 fn a_signature_is_for_this_method_target_and_workload() {
     let setup = setup();

@@ -23,7 +23,7 @@ use crate::limit::Meter;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantTypes, JwtBearer, TokenExchange};
 use crate::oauth::{
-    AuthorizationServer, LONGEST_GRANT, Registration, Registry, TransactionService,
+    AuthorizationServer, LONGEST_GRANT, Registration, Registry, RemoteKeys, TransactionService,
 };
 use crate::{Authority, Error, MemoryState, Purpose, Rate};
 
@@ -167,7 +167,12 @@ impl Builder {
             registry: {
                 let registry = Registry::new(self.resources, self.clients)?;
                 registry.check_certificates(certificates.as_ref())?;
-                registry.check_services(transactions.is_some(), has_exchange || leaves)?;
+                let has_remote = self.client_keys.is_some();
+                registry.check_services(
+                    transactions.is_some(),
+                    has_exchange || leaves,
+                    has_remote,
+                )?;
                 self.domains.check(&base, &registry)?;
                 let rules = self.registration.iter();
                 let rules = rules.chain(self.documents.iter().map(|it| &it.clients));
@@ -211,6 +216,7 @@ impl Builder {
             registration: self.registration.map(Registration::new),
             documents: self.documents,
             domains: self.domains,
+            client_keys: self.client_keys.map(RemoteKeys::new),
             refresh_pause: self.refresh_pause,
             refresh_longest: self.refresh_longest,
             base: base.clone(),

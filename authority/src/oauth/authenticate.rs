@@ -48,8 +48,8 @@ enum Offered<'a> {
 }
 
 impl AuthorizationServer {
-    /// Authenticates the client of a request. `form` is its body. Every failure is `as.client`, with
-    /// the reason as its source for the log.
+    /// Authenticates the client of a request. `form` is its body. Every failure is `as.client`,
+    /// with the reason as its source for the log.
     ///
     /// # Errors
     ///
@@ -100,8 +100,9 @@ impl AuthorizationServer {
         let ClientMatcher::Keys { keys, .. } = &client.by else {
             return Err(failed("the client of this name has no keys"));
         };
+        let keys = self.keys_of(keys, now).map_err(failed)?;
         let unspent = presented
-            .verify(keys, &self.assertions, now)
+            .verify(&keys, &self.assertions, now)
             .map_err(failed)?;
         let proven = unspent
             .spend(self.replay.as_ref(), now)

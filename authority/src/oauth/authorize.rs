@@ -95,7 +95,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
             "The request has expired, was used, or is not known here.",
             400,
         ),
-        Error::Authorization { reason } => (*reason, 400),
+        Error::Authorization { reason } | Error::RequestObject { reason } => (*reason, 400),
         Error::Consent { .. } => ("The form was not sent from the page of this request.", 403),
         other => match other.wire().0 {
             503 if !["server_error", "temporarily_unavailable"].contains(&other.oauth()) => {
@@ -130,13 +130,23 @@ impl AuthorizationServer {
         let client_id = form.get("client_id").ok_or_else(unknown)?;
         let client = self.client(client_id, now).map_err(Refused::Page)?;
         let client = client.ok_or_else(unknown)?;
-        let (request, pushed) = match form.get("request_uri") {
-            Some(uri) => {
+        let (request, pushed) = match (form.get("request_uri"), form.get("request")) {
+            (Some(_), Some(_)) => {
+                return Err(Refused::Page(Error::RequestObject {
+                    reason: "the request is both signed and pushed",
+                }));
+            }
+            (Some(uri), None) => {
                 let found = self.pushed(uri, &client, client_id, now);
                 let (request, key) = found.map_err(Refused::Page)?;
                 (request, Some(key))
             }
-            None => (self.resolve(form, &client, client_id)?, None),
+            (None, Some(text)) => {
+                let signed = self.request_object(text, &client, client_id, now);
+                let signed = signed.map_err(Refused::Page)?;
+                (self.resolve(&signed, &client, client_id)?, None)
+            }
+            (None, None) => (self.resolve(form, &client, client_id)?, None),
         };
         let answer = request.answer().map_err(Refused::Page)?;
         if pushed.is_none() && client.flow.pushed_only {

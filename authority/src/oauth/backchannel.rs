@@ -6,7 +6,6 @@ mod inbox;
 mod page;
 mod ping;
 mod request;
-mod signed;
 
 use core::fmt;
 use core::time::Duration;

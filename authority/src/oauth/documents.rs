@@ -207,7 +207,7 @@ impl AuthorizationServer {
 }
 
 /// Returns how long a document counts, in seconds.
-fn age(response: &Response<Vec<u8>>) -> u64 {
+pub(super) fn age(response: &Response<Vec<u8>>) -> u64 {
     let fields = response.headers().get_all(CACHE_CONTROL).iter();
     let fields = fields.filter_map(|field| field.to_str().ok());
     let mut age = DEFAULT_AGE;

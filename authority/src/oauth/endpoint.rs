@@ -94,6 +94,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         | Error::RefreshAgain
         | Error::RefreshUsed
         | Error::Registration { .. }
+        | Error::RequestObject { .. }
         | Error::ResponseType
         | Error::SubjectToken { .. }
         | Error::Scope
@@ -155,6 +156,7 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         | Error::Grant { reason }
         | Error::Login { reason, .. }
         | Error::Registration { reason, .. }
+        | Error::RequestObject { reason }
         | Error::SubjectToken { reason } => reason,
         Error::Amplification(_) => "the token would permit more than its subject token",
         Error::AssertionUsed => "the assertion was used before",

@@ -75,6 +75,9 @@ struct UserMetadata<'a> {
     code_challenge_methods_supported: [&'a str; 1],
     /// RFC 9207 §3.
     authorization_response_iss_parameter_supported: bool,
+    /// RFC 9101 §10.5.
+    request_parameter_supported: bool,
+    request_object_signing_alg_values_supported: Vec<&'a str>,
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     client_id_metadata_document_supported: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -173,6 +176,8 @@ impl AuthorizationServer {
                 response_modes_supported: ["query"],
                 code_challenge_methods_supported: ["S256"],
                 authorization_response_iss_parameter_supported: true,
+                request_parameter_supported: true,
+                request_object_signing_alg_values_supported: all.clone(),
                 client_id_metadata_document_supported: self.documents.is_some(),
                 acr_values_supported: &self.acr_values,
                 authorization_details_types_supported: self

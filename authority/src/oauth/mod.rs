@@ -5,6 +5,7 @@ pub(crate) mod authorize;
 pub(crate) mod backchannel;
 pub(crate) mod certificate;
 mod client;
+mod client_keys;
 mod details;
 mod documents;
 pub(crate) mod domain;
@@ -20,6 +21,7 @@ mod presented;
 mod redirect;
 pub(crate) mod registration;
 mod rendered;
+mod request_object;
 mod resource;
 pub(crate) mod revoke;
 mod revoked;
@@ -53,6 +55,7 @@ pub use self::backchannel::{Approver, FindApprover};
 #[cfg(feature = "pki")]
 pub use self::certificate::CertificateName;
 use self::certificate::Certificates;
+pub(crate) use self::client_keys::RemoteKeys;
 pub use self::details::{DetailsType, ToolDetails};
 pub(crate) use self::documents::ClientDocuments;
 pub(crate) use self::domain::Domains;
@@ -86,8 +89,8 @@ use crate::limit::{Meter, network};
 /// Each token is for one resource. It is bound to the client's key if the client has proven one.
 /// Clients authenticate by `private_key_jwt` (RFC 7523), by a WIT-SVID with its proof, with a
 /// workload proof token (draft-ietf-wimse-wpt) or with an HTTP message signature
-/// (draft-ietf-wimse-http-signature), by a certificate (RFC 8705), or, if the operator allows it, by
-/// a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
+/// (draft-ietf-wimse-http-signature), by a certificate (RFC 8705), or, if the operator allows it,
+/// by a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
 #[derive(Debug)]
 pub struct AuthorizationServer {
     pub(crate) base: Base,
@@ -136,6 +139,8 @@ pub struct AuthorizationServer {
     pub(crate) registration: Option<Registration>,
     /// Client id metadata documents, if they are on.
     pub(crate) documents: Option<ClientDocuments>,
+    /// The keys that clients publish, if they are fetched.
+    pub(crate) client_keys: Option<RemoteKeys>,
     /// How long a refresh token may stay unused.
     pub(crate) refresh_pause: Duration,
     /// How long a grant may be refreshed.

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::client::CodeFlow;
+use super::client_keys::{ClientKeys, is_key_url};
 use super::redirect::RedirectUri;
 use super::resource::{Client, ClientMatcher};
 use super::store::{self, insert};
@@ -108,7 +109,7 @@ struct ClientMetadata {
     response_types: Option<Vec<String>>,
     client_name: Option<String>,
     jwks: Option<Value>,
-    jwks_uri: Option<Value>,
+    jwks_uri: Option<String>,
     software_statement: Option<Value>,
 }
 
@@ -119,6 +120,9 @@ pub(crate) struct StoredClient {
     redirect_uris: Vec<String>,
     /// The keys of a client that authenticates by `private_key_jwt`.
     keys: Option<Value>,
+    /// The URL at which it publishes them, instead.
+    #[serde(default)]
+    keys_at: Option<String>,
 }
 
 fn bad(reason: &'static str) -> Error {
@@ -169,28 +173,33 @@ pub(crate) fn check(body: &[u8], server: &AuthorizationServer) -> Result<StoredC
     {
         return Err(bad("client_name is longer than 200 bytes"));
     }
-    if metadata.jwks_uri.is_some() {
+    if metadata.jwks_uri.is_some() && server.client_keys.is_none() {
         return Err(bad("expected the keys in jwks, not behind jwks_uri"));
     }
-    let keys = match metadata.token_endpoint_auth_method.as_deref() {
-        Some("private_key_jwt") => {
-            let keys = metadata
-                .jwks
-                .ok_or_else(|| bad("expected jwks for private_key_jwt"))?;
-            let usable = server
-                .key_set(&keys)
-                .ok_or_else(|| bad("expected 1 to 8 usable public keys in jwks"))?;
-            Some(serde_json::from_str(&usable.to_json()).map_err(Error::unavailable)?)
-        }
+    let (keys, keys_at) = match metadata.token_endpoint_auth_method.as_deref() {
+        Some("private_key_jwt") => match (metadata.jwks, metadata.jwks_uri) {
+            (Some(_), Some(_)) => return Err(bad("expected jwks or jwks_uri, not both")),
+            (None, None) => return Err(bad("expected jwks for private_key_jwt")),
+            (None, Some(url)) if is_key_url(&url) => (None, Some(url)),
+            (None, Some(_)) => return Err(bad("expected an https URL in jwks_uri")),
+            (Some(keys), None) => {
+                let usable = server
+                    .key_set(&keys)
+                    .ok_or_else(|| bad("expected 1 to 8 usable public keys in jwks"))?;
+                let usable = serde_json::from_str(&usable.to_json());
+                (Some(usable.map_err(Error::unavailable)?), None)
+            }
+        },
         // There are no shared secrets here, so the answer names the method that there is (RFC 7591
         // §3.2.1).
-        None | Some("none" | "client_secret_basic" | "client_secret_post") => None,
+        None | Some("none" | "client_secret_basic" | "client_secret_post") => (None, None),
         Some(_) => return Err(bad("expected the method none or private_key_jwt")),
     };
     Ok(StoredClient {
         name: metadata.client_name,
         redirect_uris: uris,
         keys,
+        keys_at,
     })
 }
 
@@ -207,6 +216,8 @@ struct Registered<'a> {
     client_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks_uri: Option<&'a str>,
 }
 
 /// Registers a client.
@@ -233,6 +244,7 @@ pub(crate) fn register(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8
         response_types: ["code"],
         client_name: client.name.as_deref(),
         jwks: client.keys.as_ref(),
+        jwks_uri: client.keys_at.as_deref(),
     };
     let body = serde_json::to_string(&body).map_err(Error::unavailable)?;
     let mut response = answer::json(StatusCode::CREATED, body, "no-store");
@@ -242,9 +254,9 @@ pub(crate) fn register(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8
 
 impl StoredClient {
     const fn method(&self) -> &'static str {
-        match self.keys {
-            Some(_) => "private_key_jwt",
-            None => "none",
+        match (&self.keys, &self.keys_at) {
+            (None, None) => "none",
+            _ => "private_key_jwt",
         }
     }
 }
@@ -295,10 +307,20 @@ impl AuthorizationServer {
             return Ok(None);
         };
         let client_id = client_id.to_owned();
-        let by = match stored.keys.as_ref().map(|keys| self.key_set(keys)) {
-            None => ClientMatcher::Public { client_id },
-            Some(Some(keys)) => ClientMatcher::Keys { client_id, keys },
-            Some(None) => return Err(Error::unavailable("a stored key is not usable")),
+        let by = match (stored.keys, stored.keys_at) {
+            (None, None) => ClientMatcher::Public { client_id },
+            (None, Some(url)) => ClientMatcher::Keys {
+                client_id,
+                keys: ClientKeys::At(url),
+            },
+            (Some(keys), _) => {
+                let keys = self.key_set(&keys);
+                let keys = keys.ok_or_else(|| Error::unavailable("a stored key is not usable"))?;
+                ClientMatcher::Keys {
+                    client_id,
+                    keys: ClientKeys::Given(Arc::new(keys)),
+                }
+            }
         };
         let mut client = Client::new(by);
         client.grants.clone_from(&rules.grants);

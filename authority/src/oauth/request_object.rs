@@ -1,4 +1,5 @@
-//! Signed requests (OpenID CIBA Core 1.0 §7.1.1).
+//! Signed requests: for authorization (RFC 9101), and for the approval of a user (OpenID CIBA Core
+//! 1.0 §7.1.1).
 
 use core::time::Duration;
 
@@ -12,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::Error;
 use crate::oauth::resource::ClientMatcher;
-use crate::oauth::{Authenticated, AuthorizationServer};
+use crate::oauth::{Authenticated, AuthorizationServer, Client};
 
 /// Maximum lifetime of a request.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -27,26 +28,105 @@ struct Claims<'a> {
     #[serde(borrow)]
     aud: Audience<'a>,
     exp: NumericDate,
-    iat: NumericDate,
-    nbf: NumericDate,
-    jti: String,
+    iat: Option<NumericDate>,
+    nbf: Option<NumericDate>,
+    jti: Option<String>,
 }
 
-fn bad(reason: &'static str) -> Error {
+/// A verified request of a client.
+struct Verified {
+    parameters: Map<String, Value>,
+    times: Times,
+    exp: NumericDate,
+    jti: Option<String>,
+    is_dated: bool,
+}
+
+/// Makes the error for a reason.
+type Bad = fn(&'static str) -> Error;
+
+fn bad_approval(reason: &'static str) -> Error {
     Error::Backchannel {
         answer: "invalid_request",
         reason,
     }
 }
 
-/// Verifies a signed request with the keys of its client, spends it, and returns its parameters.
+const fn bad_object(reason: &'static str) -> Error {
+    Error::RequestObject { reason }
+}
+
+fn rules() -> TimeRules {
+    TimeRules::new().with_max_lifetime(LONGEST)
+}
+
+impl AuthorizationServer {
+    /// Verifies a signed authorization request, and returns its parameters. Those outside of it do
+    /// not count (RFC 9101 §6.3).
+    ///
+    /// It counts until it ends, because a browser may load a page twice.
+    ///
+    /// # Errors
+    ///
+    /// `as.request_object`.
+    pub(super) fn request_object(
+        &self,
+        text: &str,
+        client: &Client,
+        client_id: &str,
+        now: UnixTime,
+    ) -> Result<Form, Error> {
+        let found = verify(self, text, client, client_id, bad_object, now)?;
+        let form = form(&found.parameters, bad_object)?;
+        if form.get("client_id") != Some(client_id) {
+            return Err(bad_object("client_id of the signed request is another one"));
+        }
+        if form.get("request").is_some() || form.get("request_uri").is_some() {
+            return Err(bad_object("the signed request has another one inside"));
+        }
+        Ok(form)
+    }
+}
+
+/// Verifies a signed request for an approval, spends it, and returns its parameters.
 pub(super) fn read(
     server: &AuthorizationServer,
     text: &str,
     who: &Authenticated,
     now: UnixTime,
 ) -> Result<Form, Error> {
-    let ClientMatcher::Keys { keys, .. } = &who.client.by else {
+    let bad = bad_approval;
+    let found = verify(server, text, &who.client, &who.client_id, bad, now)?;
+    if !found.is_dated {
+        return Err(bad("the signed request has no iat or no nbf"));
+    }
+    let jti = found.jti.unwrap_or_default();
+    if jti.is_empty() || jti.len() > LONGEST_ID {
+        return Err(bad("jti of the signed request has no usable length"));
+    }
+    let name = [server.base.as_str(), &jti];
+    let name = ReplayKey::new("backchannel-request", &who.client_id, &name);
+    let until = rules().skew().remember_until(found.exp.as_secs());
+    let valid = Validity::new(rules().accepted_from(&found.times), until);
+    match aims_replay::spend_proof(server.replay.as_ref(), &name, valid, now) {
+        Ok(()) => form(&found.parameters, bad),
+        Err(aims_replay::Error::Replayed | aims_replay::Error::Expired) => {
+            Err(bad("the signed request was used before"))
+        }
+        Err(error) => Err(Error::unavailable(error)),
+    }
+}
+
+/// Verifies a signed request with the keys of its client.
+fn verify(
+    server: &AuthorizationServer,
+    text: &str,
+    client: &Client,
+    client_id: &str,
+    bad: Bad,
+    now: UnixTime,
+) -> Result<Verified, Error> {
+    let ClientMatcher::Keys { keys, .. } = &client.by else {
         return Err(bad("only a client with registered keys signs its requests"));
     };
     let invalid = |_unexplained| bad("the signed request is no JWT of this client");
@@ -56,11 +136,12 @@ pub(super) fn read(
     if header.typ().is_some() && !header.is_typ("JWT") && !header.is_typ("oauth-authz-req+jwt") {
         return Err(bad("the signed request has the type of another JWT"));
     }
+    let keys = server.keys_of(keys, now).map_err(bad)?;
     let key = keys.select(header.kid(), header.alg()).map_err(invalid)?;
     let verified = unverified.verify(key).map_err(invalid)?;
     let claims: Claims<'_> = verified.claims().map_err(invalid)?;
     let parameters: Map<String, Value> = verified.claims().map_err(invalid)?;
-    if claims.iss != who.client_id {
+    if claims.iss != client_id {
         return Err(bad("iss of the signed request is another client"));
     }
     if claims.aud.sole() != Some(server.base.as_str()) {
@@ -70,28 +151,20 @@ pub(super) fn read(
     if parameters.contains_key("sub") {
         return Err(bad("the signed request has the claim sub"));
     }
-    if claims.jti.is_empty() || claims.jti.len() > LONGEST_ID {
-        return Err(bad("jti of the signed request has no usable length"));
-    }
-    let rules = TimeRules::new().with_max_lifetime(LONGEST);
-    let times = Times::new(Some(claims.exp), Some(claims.nbf), Some(claims.iat));
-    let checked = rules.check(&times, now);
+    let times = Times::new(Some(claims.exp), claims.nbf, claims.iat);
+    let checked = rules().check(&times, now);
     checked.map_err(|_unexplained| bad("the signed request is not valid now"))?;
-    let name = [server.base.as_str(), &claims.jti];
-    let name = ReplayKey::new("backchannel-request", &who.client_id, &name);
-    let until = rules.skew().remember_until(claims.exp.as_secs());
-    let valid = Validity::new(rules.accepted_from(&times), until);
-    match aims_replay::spend_proof(server.replay.as_ref(), &name, valid, now) {
-        Ok(()) => form(&parameters),
-        Err(aims_replay::Error::Replayed | aims_replay::Error::Expired) => {
-            Err(bad("the signed request was used before"))
-        }
-        Err(error) => Err(Error::unavailable(error)),
-    }
+    Ok(Verified {
+        parameters,
+        times,
+        exp: claims.exp,
+        is_dated: claims.iat.is_some() && claims.nbf.is_some(),
+        jti: claims.jti,
+    })
 }
 
 /// Returns the parameters as a form, by whose rules both kinds of requests are read.
-fn form(parameters: &Map<String, Value>) -> Result<Form, Error> {
+fn form(parameters: &Map<String, Value>, bad: Bad) -> Result<Form, Error> {
     let mut body = String::new();
     let mut add = |name: &str, value: &str| {
         escape(&mut body, name);

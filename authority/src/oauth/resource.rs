@@ -11,6 +11,7 @@ use aims_wimse_id::{IdPattern, Scheme, WorkloadId};
 
 use super::certificate::{CertificateRule, Certificates};
 use super::client::CodeFlow;
+use super::client_keys::{ClientKeys, is_operators_key_url};
 use crate::Error;
 
 /// Maximum number of clients.
@@ -82,7 +83,7 @@ pub struct Client {
 pub(crate) enum ClientMatcher {
     Keys {
         client_id: String,
-        keys: JwkSet,
+        keys: ClientKeys,
     },
     Public {
         client_id: String,
@@ -103,7 +104,7 @@ impl Client {
     pub fn with_keys(client_id: impl Into<String>, keys: JwkSet) -> Self {
         Self::new(ClientMatcher::Keys {
             client_id: client_id.into(),
-            keys,
+            keys: ClientKeys::Given(Arc::new(keys)),
         })
     }
 
@@ -275,8 +276,13 @@ impl Registry {
             ClientMatcher::Certificate { client_id, .. }
             | ClientMatcher::Keys { client_id, .. }
             | ClientMatcher::Public { client_id } => {
-                let lacks_keys =
-                    matches!(&client.by, ClientMatcher::Keys { keys, .. } if keys.is_empty());
+                let lacks_keys = match &client.by {
+                    ClientMatcher::Keys { keys, .. } => match keys {
+                        ClientKeys::Given(keys) => keys.is_empty(),
+                        ClientKeys::At(url) => !is_operators_key_url(url),
+                    },
+                    _ => false,
+                };
                 // Resource servers take such a name in a token for the identifier of a workload.
                 let bad = client_id.is_empty()
                     || client_id.len() > 512
@@ -287,8 +293,9 @@ impl Registry {
                 if bad {
                     return Err(Error::Clients {
                         client: shown([&*client_id]),
-                        reason: "is malformed: expected keys, and a name of 1 to 512 printable \
-                                 ASCII characters that does not begin with `spiffe:` or `wimse:`",
+                        reason: "is malformed: expected keys or their https URL, and a name of 1 \
+                                 to 512 printable ASCII characters that does not begin with \
+                                 `spiffe:` or `wimse:`",
                     });
                 }
                 match self.by_id.entry(client_id) {
@@ -352,9 +359,23 @@ impl Registry {
     /// # Errors
     ///
     /// `authority.clients`.
-    pub(crate) fn check_services(&self, transactions: bool, exchange: bool) -> Result<(), Error> {
+    pub(crate) fn check_services(
+        &self,
+        transactions: bool,
+        exchange: bool,
+        remote_keys: bool,
+    ) -> Result<(), Error> {
         for client in self.clients() {
-            let lacking = if client.flow.replaces_transactions && !transactions {
+            let is_remote = matches!(
+                &client.by,
+                ClientMatcher::Keys {
+                    keys: ClientKeys::At(_),
+                    ..
+                }
+            );
+            let lacking = if is_remote && !remote_keys {
+                "publishes its keys at a URL: expected `Builder::client_keys`"
+            } else if client.flow.replaces_transactions && !transactions {
                 "replaces transaction tokens: expected `Builder::transactions`"
             } else if client.flow.is_border && !(transactions && exchange) {
                 "is at the border: expected `Builder::transactions`, and `Builder::exchange` or `Builder::outgoing_grants`"

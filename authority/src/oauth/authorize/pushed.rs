@@ -50,6 +50,11 @@ pub(crate) fn push(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, 
             reason: "a pushed request has no request_uri",
         });
     }
+    let signed = form.get("request").map(|text| {
+        // The parameters beside it authenticate the client (RFC 9126 §3).
+        server.request_object(text, &who.client, &who.client_id, now)
+    });
+    let form = signed.transpose()?.unwrap_or(form);
     let resolved = server.resolve(&form, &who.client, &who.client_id);
     let mut request = resolved.map_err(Refused::into_error)?;
     if let Some(proven) = &proven {

@@ -127,9 +127,6 @@ impl AuthorizationServer {
         answer: &Answer,
     ) -> Result<AuthorizationRequest, Error> {
         let bad = |reason| Err(Error::Authorization { reason });
-        if form.get("request").is_some() {
-            return bad("request objects are not supported");
-        }
         if form.get("response_type") != Some("code") {
             return Err(Error::ResponseType);
         }

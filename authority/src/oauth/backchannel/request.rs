@@ -6,10 +6,10 @@ use aims_oauth_wire::names::Endpoint;
 use aims_oauth_wire::token::Form;
 
 use super::approval::AskedFor;
-use super::{Backchannel, BackchannelService, DEFAULT_EXPIRY, LONGEST_EXPIRY, endpoint_of, signed};
+use super::{Backchannel, BackchannelService, DEFAULT_EXPIRY, LONGEST_EXPIRY, endpoint_of};
 use crate::Error;
 use crate::oauth::authorize::acr_values;
-use crate::oauth::{Authenticated, AuthorizationServer, details};
+use crate::oauth::{Authenticated, AuthorizationServer, details, request_object};
 
 /// Maximum length of a hint and of a message, in characters.
 const LONGEST_HINT: usize = 256;
@@ -152,7 +152,7 @@ impl AuthorizationServer {
         if form.names().any(|name| !OUTSIDE.contains(&name)) {
             return Err(bad("a signed request has all its parameters in the JWT"));
         }
-        signed::read(self, text, who, now)
+        request_object::read(self, text, who, now)
     }
 }
 
