@@ -236,7 +236,9 @@ fn add_proof(request: &mut TokenRequest, proof: &CompactJws) -> Result<(), aims_
     let refused = Err(aims_oauth_wire::Error::Request {
         reason: "the DPoP proof cannot be in a header field",
     });
-    request.header(DPOP, HeaderValue::from_str(proof.expose()).or(refused)?)?;
+    let mut value = HeaderValue::from_str(proof.expose()).or(refused)?;
+    value.set_sensitive(true);
+    request.header(DPOP, value)?;
     Ok(())
 }
 

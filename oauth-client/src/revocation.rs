@@ -77,7 +77,7 @@ fn read(step: Step<Called, ServerCall>) -> Result<Step<(), RevocationFlow>, Erro
         // The token is still valid (RFC 7009 §2.2.1).
         StatusCode::SERVICE_UNAVAILABLE => Err(Error::Transport(aims_fetch::Error::Timeout)),
         _ => {
-            let refused = TokenError::parse(called.answer.body())?;
+            let refused = TokenError::parse_with(called.answer.body(), &called.rules)?;
             Err(aims_oauth_wire::Error::Refused(Box::new(refused)).into())
         }
     }

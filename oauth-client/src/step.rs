@@ -1,5 +1,6 @@
 //! Protocol exchanges without I/O: a flow returns what to send or wait for, and the caller does it.
 
+use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use aims_jose::time::UnixTime;
@@ -12,8 +13,7 @@ use crate::Error;
 /// The next step of a flow.
 ///
 /// Discovery, token requests and polling all return it. [`drive`] executes the steps. A loop of ten
-/// lines can do so with another HTTP client or runtime.
-#[derive(Debug)]
+/// lines can do so with another HTTP client or runtime. `Debug` hides the content of the request.
 #[must_use = "a step is to be carried out"]
 #[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
 pub enum Step<T, P> {
@@ -40,8 +40,23 @@ impl<T, P> Step<T, P> {
     }
 }
 
-/// The result of a [`Step`].
-#[derive(Debug)]
+impl<T: Debug, P: Debug> Debug for Step<T, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Done(result) => f.debug_tuple("Done").field(result).finish(),
+            Self::Send(request, flow) => f
+                .debug_struct("Send")
+                .field("method", request.method())
+                .field("uri", request.uri())
+                .field("flow", flow)
+                .finish_non_exhaustive(),
+            Self::Sign(request, flow) => f.debug_tuple("Sign").field(request).field(flow).finish(),
+            Self::Wait(time, flow) => f.debug_tuple("Wait").field(time).field(flow).finish(),
+        }
+    }
+}
+
+/// The result of a [`Step`]. `Debug` shows of an answer its status alone.
 #[expect(clippy::exhaustive_enums, reason = "a flow handles every case")]
 pub enum Event<'a> {
     /// The answer to the request of [`Step::Send`].
@@ -52,6 +67,17 @@ pub enum Event<'a> {
     Signed(Result<TokenRequest, aims_oauth_wire::Error>),
     /// The time of [`Step::Wait`] is over.
     Waited,
+}
+
+impl Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Answer(answer) => f.debug_tuple("Answer").field(&answer.status()).finish(),
+            Self::NoAnswer(error) => f.debug_tuple("NoAnswer").field(error).finish(),
+            Self::Signed(request) => f.debug_tuple("Signed").field(request).finish(),
+            Self::Waited => f.write_str("Waited"),
+        }
+    }
 }
 
 /// A protocol exchange of one or more round trips, without I/O and without a clock.

@@ -98,7 +98,8 @@ impl Token {
         let (method, text) = (request.method().as_str(), Some(self.text.expose()));
         let input = key.proof(Role::Resource, method, request.uri(), text, now)?;
         let proof = key.signed(input).await?;
-        let proof = HeaderValue::from_str(proof.expose()).or(Err(Error::TokenType))?;
+        let mut proof = HeaderValue::from_str(proof.expose()).or(Err(Error::TokenType))?;
+        proof.set_sensitive(true);
         let headers = request.headers_mut();
         headers.insert(DPOP, proof);
         self.write(SCHEME, headers)

@@ -81,7 +81,7 @@ fn after(
         Step::Wait(time, call) => return Ok(Step::Wait(time, flow(call, endpoint, authorizing))),
     };
     if !called.answer.status().is_success() {
-        let refused = TokenError::parse(called.answer.body())?;
+        let refused = TokenError::parse_with(called.answer.body(), &called.rules)?;
         return Err(aims_oauth_wire::Error::Refused(Box::new(refused)).into());
     }
     let unusable = |_malformed| {

@@ -223,7 +223,7 @@ fn read(
     now: UnixTime,
 ) -> Result<Backchannel, Error> {
     if !called.answer.status().is_success() {
-        let refused = TokenError::parse(called.answer.body())?;
+        let refused = TokenError::parse_with(called.answer.body(), &called.rules)?;
         return Err(aims_oauth_wire::Error::Refused(Box::new(refused)).into());
     }
     let unusable = |_malformed| {

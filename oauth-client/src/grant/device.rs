@@ -148,7 +148,7 @@ fn after(
 
 fn read(called: &Called, target: Target, now: UnixTime) -> Result<DeviceLogin, Error> {
     if !called.answer.status().is_success() {
-        let refused = TokenError::parse(called.answer.body())?;
+        let refused = TokenError::parse_with(called.answer.body(), &called.rules)?;
         return Err(aims_oauth_wire::Error::Refused(Box::new(refused)).into());
     }
     let unusable = |_malformed| {

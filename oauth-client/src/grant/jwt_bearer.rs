@@ -6,6 +6,7 @@ use std::sync::Arc;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::Issuer;
 use aims_oauth_wire::token::TokenRequest;
 
 use super::{Grant, IdJag, JwtGrant, Target, USER};
@@ -39,6 +40,8 @@ pub struct JwtBearer {
     assertion: Assertion,
     audience: GrantAudience,
     cached_as: &'static str,
+    /// The server that the assertion is for, if it is known.
+    server: Option<Issuer>,
 }
 
 #[derive(Clone)]
@@ -79,20 +82,32 @@ impl JwtBearer {
             assertion: Assertion::Fixed(assertion),
             audience: GrantAudience::Issuer,
             cached_as,
+            server: None,
         }
     }
 
     /// Presents the assertion of an identity provider about its user. The target must be that of
     /// the assertion. The token is one of the user, as after a login.
+    ///
+    /// The assertion is sent to the server that it is for, and to no other.
     #[must_use]
     pub fn of_id_jag(target: Target, assertion: &IdJag) -> Self {
-        Self::fixed(target, assertion.text().clone(), USER)
+        let grant = Self::fixed(target, assertion.text().clone(), USER);
+        grant.only_at(assertion.audience())
     }
 
     /// Presents the assertion of another authorization server.
+    ///
+    /// It is sent to the server that it is for, and to no other.
     #[must_use]
     pub fn of_jwt_grant(target: Target, assertion: &JwtGrant) -> Self {
-        Self::new(target, assertion.text().clone())
+        let grant = Self::new(target, assertion.text().clone());
+        grant.only_at(assertion.audience())
+    }
+
+    fn only_at(mut self, server: &Issuer) -> Self {
+        self.server = Some(server.clone());
+        self
     }
 
     /// Presents the assertion that this function returns for the audience and the time. It is
@@ -107,6 +122,7 @@ impl JwtBearer {
             assertion: Assertion::Source(Arc::new(source)),
             audience: GrantAudience::Issuer,
             cached_as: JWT_BEARER,
+            server: None,
         }
     }
 
@@ -133,6 +149,12 @@ impl Grant for JwtBearer {
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<(), aims_oauth_wire::Error> {
+        let is_own = |own: &Issuer| own.equals_in_discovery(server.issuer());
+        if !self.server.as_ref().is_none_or(is_own) {
+            return Err(aims_oauth_wire::Error::Request {
+                reason: "the assertion is for another server",
+            });
+        }
         self.target.write(request)?;
         let assertion = match &self.assertion {
             Assertion::Fixed(text) => text.clone(),

@@ -11,7 +11,7 @@ use aims_oauth_wire::client_auth::{
 };
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::names::{ClientId, Endpoint, Issuer};
-use aims_oauth_wire::token::TokenError;
+use aims_oauth_wire::token::{ResponseRules, TokenError};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::Deserialize;
@@ -25,6 +25,8 @@ use crate::{Error, Event, Flow, Step};
 pub struct RegistrationFlow {
     issuer: Issuer,
     asked: ClientMetadata,
+    /// They know the initial access token.
+    rules: ResponseRules,
 }
 
 /// A client that was registered at one authorization server.
@@ -76,6 +78,7 @@ impl RegistrationFlow {
         let flow = Self {
             issuer: server.issuer().clone(),
             asked: metadata,
+            rules: ResponseRules::new().after(&request),
         };
         Ok(Step::Send(request, flow))
     }
@@ -83,10 +86,10 @@ impl RegistrationFlow {
     /// Reads the answer. What the server changed counts, not what was asked for (§3.2.1).
     fn read(self, answer: &Response<Vec<u8>>) -> Result<Registered, Error> {
         if !answer.status().is_success() {
-            let refused =
-                TokenError::parse(answer.body()).map_err(|_other| Error::Registration {
-                    reason: "the server answered without an error of RFC 7591",
-                })?;
+            let refused = TokenError::parse_with(answer.body(), &self.rules);
+            let refused = refused.map_err(|_other| Error::Registration {
+                reason: "the server answered without an error of RFC 7591",
+            })?;
             return Err(Error::RegistrationRefused(Box::new(refused)));
         }
         let unusable = |_malformed| Error::Registration {
@@ -181,6 +184,7 @@ impl Registered {
         let flow = RegistrationFlow {
             issuer: issuer.clone(),
             asked: ClientMetadata::native(""),
+            rules: ResponseRules::new(),
         };
         let answer = Response::new(text.expose().as_bytes().to_vec());
         flow.read(&answer).ok()

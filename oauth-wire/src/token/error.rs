@@ -5,6 +5,7 @@ use core::fmt;
 use aims_jose::secret::SecretText;
 use serde::Serialize;
 
+use super::ResponseRules;
 use super::redact::{has_secret, redacted};
 use crate::Error;
 use crate::members::Members;
@@ -76,9 +77,31 @@ impl TokenError {
     ///
     /// `oauth.response` if the body is not an error response.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
+        Self::parse_with(body, &ResponseRules::new())
+    }
+
+    /// Parses the body of an error response to the request of these rules, whose secrets are not
+    /// shown, however short they are. Otherwise like [`parse`](Self::parse).
+    ///
+    /// ```
+    /// use aims_oauth_wire::token::{ResponseRules, TokenError};
+    /// use http::Request;
+    ///
+    /// let request = Request::post("https://as.example/ciba").body(b"user_code=0815".to_vec())?;
+    /// let rules = ResponseRules::new().after(&request);
+    /// let answer = br#"{"error":"invalid_user_code","error_description":"0815 is wrong"}"#;
+    /// let refused = TokenError::parse_with(answer, &rules)?;
+    /// assert_eq!(refused.description(), Some("… is wrong"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn parse_with(body: &[u8], rules: &ResponseRules) -> Result<Self, Error> {
         let members = Members::of_document(body);
         let mut members = members.map_err(|_source| fail("expected one JSON object"))?;
-        let read = Self::read(&mut members, &[]).map_err(fail)?;
+        let read = Self::read(&mut members, &rules.secrets).map_err(fail)?;
         read.ok_or_else(|| fail("`error` is missing"))
     }
 

@@ -113,15 +113,25 @@ impl ResponseRules {
 }
 
 /// The parameters whose values are not secret.
-const PLAIN_PARAMETERS: [&str; 10] = [
+const PLAIN_PARAMETERS: [&str; 20] = [
+    "acr_values",
     "actor_token_type",
     "audience",
+    "authorization_details",
+    "binding_message",
     "client_assertion_type",
     "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "dpop_jkt",
     "grant_type",
+    "max_age",
+    "prompt",
     "redirect_uri",
+    "requested_expiry",
     "requested_token_type",
     "resource",
+    "response_type",
     "scope",
     "subject_token_type",
 ];
