@@ -85,6 +85,7 @@ async fn a_bound_token_is_sent_with_a_proof() {
         .await
         .unwrap();
     let request = script.requests().remove(0);
+    assert!(request.headers()["dpop"].is_sensitive(), "logs hide it");
     let asked = claims(&request, &key, None);
     assert_eq!(
         (&asked["htm"], &asked["htu"]),
@@ -101,6 +102,7 @@ async fn a_bound_token_is_sent_with_a_proof() {
             .unwrap();
         token.authorize(&mut call, at(NOW)).await.unwrap();
         assert_eq!(call.headers()["authorization"], "DPoP t0");
+        assert!(call.headers()["dpop"].is_sensitive());
         let claims = claims(&call, &key, Some("t0"));
         assert_eq!(claims["htu"], TOOL);
         assert!(ids.insert(claims["jti"].to_string()));
@@ -212,6 +214,38 @@ async fn a_resource_demands_a_nonce() {
     let mut call = Request::get(TOOL).body(()).unwrap();
     token.authorize(&mut call, at(NOW)).await.unwrap();
     assert_eq!(claims(&call, &key, Some("t0"))["nonce"], "u");
+}
+
+/// DPOP-08: a nonce is for one role. A tool and its authorization server on one origin have nonces
+/// of their own.
+#[tokio::test(start_paused = true)]
+async fn a_nonce_is_for_one_role() {
+    let key = key();
+    let script = Script::new(|_, number| {
+        let mut answer = bound(number);
+        let field = HeaderValue::from_static("of-the-issuer");
+        answer.headers_mut().insert("dpop-nonce", field);
+        answer
+    });
+    let source = source(&script, &key, &json!({}));
+    let token = source.token(grant()).await.unwrap();
+    let tool = "https://as.example/mcp";
+    let mut call = Request::get(tool).body(()).unwrap();
+    token.authorize(&mut call, at(NOW)).await.unwrap();
+    assert!(claims(&call, &key, Some("t0")).get("nonce").is_none());
+    let answer = Response::builder().header("dpop-nonce", "of-the-tool");
+    let answer = answer.body(()).unwrap();
+    assert!(!token.demands_nonce(&tool.parse().unwrap(), &answer));
+    token.authorize(&mut call, at(NOW)).await.unwrap();
+    assert_eq!(claims(&call, &key, Some("t0"))["nonce"], "of-the-tool");
+    // Nor is it told to a tool on another origin.
+    let mut other = Request::get(TOOL).body(()).unwrap();
+    token.authorize(&mut other, at(NOW)).await.unwrap();
+    assert!(claims(&other, &key, Some("t0")).get("nonce").is_none());
+    source.forget(&token);
+    source.token(grant()).await.unwrap();
+    let asked = claims(&script.requests()[1], &key, None);
+    assert_eq!(asked["nonce"], "of-the-issuer");
 }
 
 /// DPOP-03: a token that is not bound is refused, unless that is accepted by name.

@@ -97,6 +97,11 @@ fn a_token_gives_its_text_to_a_header_alone() {
     assert!(!implements!(Token: Into<SecretText>));
     assert!(!implements!(Token: std::ops::Deref));
     assert!(!implements!(Token: Clone));
+    // A log of the field hides it.
+    let mut headers = http::HeaderMap::new();
+    got("t").apply(&mut headers).unwrap();
+    assert!(headers.values().all(http::HeaderValue::is_sensitive));
+    assert_eq!(headers.len(), 1);
 }
 
 /// META-06: one document describes a server: a missing member is not taken from the next document,

@@ -147,6 +147,41 @@ async fn polling_follows_the_server() {
     assert!(times.lock().unwrap().last().unwrap() < &100);
 }
 
+/// DEV-02, DEV-04, CIBA-05: an interval of zero is a second, a missing one five, and one of hours
+/// five minutes.
+#[tokio::test(start_paused = true)]
+async fn the_interval_has_bounds() {
+    for (interval, expected) in [
+        (json!(0), 1),
+        (json!(1), 1),
+        (json!(null), 5),
+        (json!(7), 7),
+        (json!(100_000), 300),
+    ] {
+        let start = Instant::now();
+        let times: Times = Arc::default();
+        let asked = Arc::clone(&times);
+        let script = Script::new(move |request, _| {
+            if request.uri().path() != "/token" {
+                let body = json!({"device_code": "d", "user_code": "WDJB-MJHT",
+                    "verification_uri": "https://as.example/device", "expires_in": 500,
+                    "verification_uri_complete": "https://as.example/device?x=1",
+                    "interval": interval});
+                return json_answer(200, &body);
+            }
+            let mut asked = asked.lock().unwrap();
+            asked.push(start.elapsed().as_secs());
+            if asked.len() == 1 {
+                return json_answer(400, &json!({"error": "authorization_pending"}));
+            }
+            let body = json!({"access_token": "t", "token_type": "Bearer", "expires_in": 300});
+            json_answer(200, &body)
+        });
+        by_device(&script, start).await.unwrap();
+        assert_eq!(*times.lock().unwrap(), [0, expected]);
+    }
+}
+
 /// A server that only fails is asked until the code expires.
 #[tokio::test(start_paused = true)]
 async fn a_failing_server_is_not_asked_for_ever() {
@@ -217,6 +252,21 @@ async fn requests_have_their_parameters() {
     let none = Arc::new(server_with(&json!({})));
     let begun = DeviceRequest::new(target("read")).begin(Arc::new(client()), none, at(common::NOW));
     assert_eq!(code(begun.map(drop)), "metadata.member");
+}
+
+/// CIBA-01, DEV-01: a grant that the server does not list is not requested.
+#[test]
+fn a_grant_that_is_not_listed() {
+    let members = json!({"device_authorization_endpoint": "https://as.example/device",
+        "backchannel_authentication_endpoint": "https://as.example/ciba",
+        "grant_types_supported": ["authorization_code"]});
+    let server = Arc::new(server_with(&members));
+    let device = DeviceRequest::new(target("read"));
+    let begun = device.begin(Arc::new(client()), Arc::clone(&server), at(common::NOW));
+    assert_eq!(code(begun.map(drop)), "grant.unsupported");
+    let backchannel = BackchannelRequest::new(target("openid"), "alice");
+    let begun = backchannel.begin(Arc::new(client()), server, at(common::NOW));
+    assert_eq!(code(begun.map(drop)), "grant.unsupported");
 }
 
 /// CIBA-05: an answer without what is needed ends the wait before it begins.

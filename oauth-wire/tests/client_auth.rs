@@ -337,7 +337,7 @@ fn basic(client: &str, secret: &str) -> ClientSecretBasic {
     ClientSecretBasic::new(client.parse().unwrap(), secret.into())
 }
 
-/// RFC 6749 §2.3.1: the example, and a colon that stays within the name.
+/// RFC 6749 §2.3.1: the example, and a colon that stays within the name or the secret.
 #[test]
 fn client_secret_basic() {
     let field = |client: &str, secret: &str| {
@@ -349,6 +349,11 @@ fn client_secret_basic() {
         "Basic czZCaGRSa3F0MzpnWDFmQmF0M2JW"
     );
     assert_ne!(field("a:b", "c"), field("a", "b:c"));
+    // CORE-02: each half is encoded as in a form: `agent+7:p%3A%25%2B+%C3%A4`.
+    assert_eq!(
+        field("agent 7", "p:%+ \u{e4}"),
+        "Basic YWdlbnQrNzpwJTNBJTI1JTJCKyVDMyVBNA=="
+    );
 }
 
 /// Secrets are hidden in `Debug`.

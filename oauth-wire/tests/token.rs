@@ -245,7 +245,10 @@ fn refusals() {
     assert_eq!(inner.error(), "invalid_grant");
     assert_eq!(inner.description(), Some("?a???b?"));
     let long = json!({"error": "a", "error_description": "\u{e4}".repeat(3000)}).to_string();
-    assert_eq!(refused(&long).code(), "oauth.refused");
+    let Error::Refused(long) = refused(&long) else {
+        panic!("not refused")
+    };
+    assert_eq!(long.description().map(str::len), Some(1024));
     for bad in [
         "",
         "{}",
