@@ -1,7 +1,11 @@
 //! Tokens in a store that are bound to a DPoP key.
 
 #![cfg(feature = "tokio")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

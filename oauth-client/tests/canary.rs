@@ -433,7 +433,7 @@ async fn flows(seen: &mut Seen, client: &Arc<dyn Authenticate>, script: &Script)
             );
         }
         let user = UserGrant::new(target("read"));
-        if let Some(token) = source.token_for(&TOOL.parse().unwrap(), &scopes).await.ok() {
+        if let Ok(token) = source.token_for(&TOOL.parse().unwrap(), &scopes).await {
             let (login, at_server) = own();
             seen.flow(RevocationFlow::begin(&token, login, at_server, now), script)
                 .await;

@@ -1,7 +1,11 @@
 //! The metadata of a server that is known: how old they may get, and whose they are.
 
 #![cfg(feature = "tokio")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
