@@ -277,6 +277,23 @@ fn a_grant_carries_the_transaction() {
     }
 }
 
+/// DEL-01, TXC-02: the key of a service that the transaction came to takes the place of the one
+/// before, because the service is one more actor. The current actor keeps its key.
+#[test]
+fn another_service_has_its_own_key() {
+    let world = World::new();
+    let cnf = common::confirmation(&es256());
+    let granted = world.carried(&json!({"cnf": cnf}), &[]).unwrap();
+    let claims = world.grant(&granted, "txn-chain+jwt");
+    assert_eq!(claims["cnf"], common::confirmation(&world.agent));
+    assert_eq!(claims.get("act"), None);
+    let act = json!({"iss": BASE, "sub": "border"});
+    let found = world.carried(&json!({"cnf": cnf, "act": act}), &[]);
+    let wider = "the token would permit more than its subject token";
+    assert_eq!(found, refused("invalid_request", wider));
+    assert!(world.carried(&json!({"act": act}), &[]).is_ok());
+}
+
 /// TXC-02: a fact that the other domain would not compare keeps the transaction here.
 #[test]
 fn a_transaction_with_another_fact_stays() {

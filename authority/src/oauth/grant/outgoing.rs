@@ -12,11 +12,11 @@ use aims_oauth_wire::delegate::{Crossing, Kind, ScopeTable};
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_txn_token::{ChainGrantRequest, TxnToken, TxnTokenRules};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::exchange::scopes;
 use super::subject::{ACCESS_TOKEN, Subject, TXN_TOKEN, asked_scopes};
-use super::transaction::judge;
+use super::transaction::{judge, judge_claims, payload};
 use super::{AuthorizationServer, Error, Granted, TokenRequest};
 use crate::identity::add;
 use crate::keys::KeyRing;
@@ -255,11 +255,16 @@ impl<'a> Outgoing<'a> {
             let all: Vec<&str> = self.resources.iter().map(|it| it.as_str()).collect();
             crossing = crossing.claim("resource", all);
         }
-        judge(
-            Kind::AuthorizationGrant,
-            &crossing.translate(&subject.rights()?),
-            &input,
-        )?;
+        let parent = crossing.translate(&subject.rights()?);
+        let mut claims: Map<String, Value> =
+            serde_json::from_slice(&payload(&input)?).map_err(Error::unavailable)?;
+        if !subject.is_current(server, client) {
+            // The client is one more actor, which the grant does not tell.
+            let actor = json!({"iss": server.base.as_str(), "sub": client.client_id});
+            claims.insert("act".to_owned(), actor);
+        }
+        let claims = serde_json::to_vec(&claims).map_err(Error::unavailable)?;
+        judge_claims(Kind::AuthorizationGrant, &parent, &claims)?;
         let signed = input.sign(&*signer).map_err(Error::unavailable)?;
         Ok(self.granted(signed, &scope, lifetime))
     }

@@ -327,17 +327,29 @@ impl Subject {
     }
 
     fn chain(&self, server: &AuthorizationServer, client: &Authenticated, stays: bool) -> Value {
-        let own = server.base.as_str();
-        let before = match &self.act {
-            Some(act) => act.clone(),
-            None => json!({"iss": self.issuer.as_deref().unwrap_or(own), "sub": self.caller}),
-        };
-        let says = |name: &str| before.get(name).and_then(Value::as_str);
-        let is_current = [says("iss"), says("sub")] == [Some(own), Some(&client.client_id)];
-        if is_current && stays {
+        let before = self.before(server);
+        if stays && self.is_current(server, client) {
             return before;
         }
+        let own = server.base.as_str();
         json!({"iss": own, "sub": client.client_id, "act": before})
+    }
+
+    /// Returns whether the client is the current actor of the token.
+    pub(super) fn is_current(&self, server: &AuthorizationServer, client: &Authenticated) -> bool {
+        let before = self.before(server);
+        let says = |name: &str| before.get(name).and_then(Value::as_str);
+        let own = server.base.as_str();
+        [says("iss"), says("sub")] == [Some(own), Some(&client.client_id)]
+    }
+
+    /// Returns the chain of the token: without `act`, it is the client that it was issued to.
+    fn before(&self, server: &AuthorizationServer) -> Value {
+        let own = server.base.as_str();
+        match &self.act {
+            Some(act) => act.clone(),
+            None => json!({"iss": self.issuer.as_deref().unwrap_or(own), "sub": self.caller}),
+        }
     }
 
     /// Returns the scopes of the token.

@@ -354,10 +354,19 @@ fn sign(
 
 /// Compares a token of this kind that will be signed with the rights that it must not exceed.
 pub(super) fn judge(kind: Kind, parent: &Rights, input: &SigningInput) -> Result<(), Error> {
-    let text = core::str::from_utf8(input.as_bytes()).map_err(Error::unavailable)?;
-    let payload = text.split('.').nth(1).unwrap_or_default();
-    let payload = base64url::decode(payload).map_err(Error::unavailable)?;
-    let rights = Rights::read(kind, &payload).map_err(Error::unavailable)?;
+    judge_claims(kind, parent, &payload(input)?)
+}
+
+/// Compares the claims of a token of this kind with the rights that it must not exceed.
+pub(super) fn judge_claims(kind: Kind, parent: &Rights, claims: &[u8]) -> Result<(), Error> {
+    let rights = Rights::read(kind, claims).map_err(Error::unavailable)?;
     drop(delegate(parent, rights).map_err(Error::Amplification)?);
     Ok(())
+}
+
+/// Returns the claims of a token that will be signed.
+pub(super) fn payload(input: &SigningInput) -> Result<Vec<u8>, Error> {
+    let text = core::str::from_utf8(input.as_bytes()).map_err(Error::unavailable)?;
+    let payload = text.split('.').nth(1).unwrap_or_default();
+    base64url::decode(payload).map_err(Error::unavailable)
 }
