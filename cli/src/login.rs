@@ -11,11 +11,11 @@ use aims_fetch::{Fetch, Fetcher};
 use aims_jose::Chain;
 use aims_oauth_client::{
     ClientMetadata, Connection, Connector, Error, FileStore, Identities, Loopback, Receive,
-    ReceiveFuture, Receiving,
+    ReceiveFuture, Receiving, TokenRules,
 };
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::client_auth::PublicClient;
-use aims_oauth_wire::names::ScopeSet;
+use aims_oauth_wire::names::{Scope, ScopeSet};
 use http::Request;
 use zeroize::Zeroizing;
 
@@ -33,7 +33,11 @@ pub(crate) fn login(login: &Login) -> Result<Zeroizing<String>, Failure> {
         }
         Ok(())
     };
-    let connector = connector(&login.session)?.by_user(Loopback::new(shown));
+    let mut connector = connector(&login.session)?.by_user(Loopback::new(shown));
+    if let Some(scopes) = &login.accept_unrequested_scope {
+        connector =
+            connector.with_rules(TokenRules::new().accept_unrequested_scopes(scopes.clone()));
+    }
     run(async {
         let connection = connect(&login.session, &connector, login.scope.as_ref()).await?;
         let token = connection.token().await?;
@@ -41,9 +45,16 @@ pub(crate) fn login(login: &Login) -> Result<Zeroizing<String>, Failure> {
             scopes if scopes.is_empty() => "those that the server chose".to_owned(),
             scopes => scopes.to_string(),
         };
+        let requested = connection.scopes();
+        let added = token.scopes().iter().map(Scope::as_str);
+        let added: Vec<&str> = added.filter(|it| !requested.contains(*it)).collect();
+        let added = match &*added {
+            added if added.is_empty() || requested.is_empty() => String::new(),
+            added => format!("added      {}, by the server\n", added.join(" ")),
+        };
         let refreshed = if token.is_refreshable() { "yes" } else { "no" };
         Ok(Zeroizing::new(format!(
-            "logged in\nserver     {}\nresource   {}\nscopes     {scopes}\nrefreshed  {refreshed}\n",
+            "logged in\nserver     {}\nresource   {}\nscopes     {scopes}\n{added}refreshed  {refreshed}\n",
             connection.issuer().as_str(),
             connection.resource().as_str(),
         )))

@@ -18,6 +18,8 @@ struct World {
     url: String,
     /// The path and the body of each request.
     asked: Arc<Mutex<Vec<(String, String)>>>,
+    /// The scopes of its tokens, and their lifetime.
+    granted: Arc<Mutex<(&'static str, u64)>>,
     folder: PathBuf,
 }
 
@@ -26,16 +28,23 @@ impl World {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let asked: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let granted = Arc::new(Mutex::new(("read", 300)));
         let (own, base) = (Arc::clone(&asked), url.clone());
+        let grants = Arc::clone(&granted);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                serve(stream, &base, &own);
+                serve(stream, &base, &own, *grants.lock().unwrap());
             }
         });
         let folder = std::env::temp_dir().join(format!("aims-login-{name}-{}", std::process::id()));
         let _absent = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(&folder).unwrap();
-        Self { url, asked, folder }
+        Self {
+            url,
+            asked,
+            granted,
+            folder,
+        }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -104,7 +113,12 @@ fn get(url: &str) -> String {
     location.unwrap_or_default().to_owned()
 }
 
-fn serve(mut stream: TcpStream, base: &str, asked: &Mutex<Vec<(String, String)>>) {
+fn serve(
+    mut stream: TcpStream,
+    base: &str,
+    asked: &Mutex<Vec<(String, String)>>,
+    (scope, lifetime): (&str, u64),
+) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut first = String::new();
     reader.read_line(&mut first).unwrap();
@@ -157,8 +171,8 @@ fn serve(mut stream: TcpStream, base: &str, asked: &Mutex<Vec<(String, String)>>
             (format!("302 Found\r\nlocation: {to}"), String::new())
         }
         "/token" => json(format!(
-            r#"{{"access_token":"planted-access-{number}","token_type":"Bearer","expires_in":300,
-                "refresh_token":"planted-refresh-{number}","scope":"read"}}"#
+            r#"{{"access_token":"planted-access-{number}","token_type":"Bearer","expires_in":{lifetime},
+                "refresh_token":"planted-refresh-{number}","scope":"{scope}"}}"#
         )),
         "/revoke" => json(String::new()),
         _ => ("404 Not Found".to_owned(), String::new()),
@@ -247,6 +261,45 @@ fn a_logout_ends_all_scopes() {
             .status
             .success()
     );
+}
+
+/// A server that adds scopes to each token is accepted only for the scopes that are named, which
+/// are shown and stored with the token. A renewal needs no option, and grants nothing more.
+#[test]
+fn scopes_that_a_server_adds() {
+    let world = World::new("added");
+    let grant = |scope, lifetime| *world.granted.lock().unwrap() = (scope, lifetime);
+    let names = "--accept-unrequested-scope";
+    grant("read profile email", 300);
+    for arguments in [
+        &["login", "--scope", "read"][..],
+        &["login", "--scope", "read", names, "profile"],
+        &["login", "--scope", "read", names, "profile admin"],
+    ] {
+        assert!(!world.login(arguments).0, "{arguments:?}");
+        assert_eq!(world.run(&["token", "get"]).status.code(), Some(1));
+    }
+    grant("read profile email", 3);
+    let login = ["login", "--scope", "read", names, "profile email"];
+    let (is_good, shown) = world.login(&login);
+    assert!(is_good, "{shown}");
+    assert!(
+        shown.contains("scopes     email profile read\nadded      email profile, by the server\n"),
+        "{shown}"
+    );
+    // The token has expired.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    grant("read profile email admin", 300);
+    let wider = world.run(&["token", "get"]);
+    let told = String::from_utf8(wider.stderr).unwrap();
+    assert!(
+        told.contains("grant.scope") && told.contains("asked for: \"admin\""),
+        "{told}"
+    );
+    assert!(wider.stdout.is_empty());
+    grant("read profile email", 300);
+    let renewed = world.run(&["token", "get"]);
+    assert!(renewed.status.success(), "{renewed:?}");
 }
 
 /// A server that is not accepted gets nothing, and a store that others can read is not used.

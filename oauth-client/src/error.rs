@@ -270,8 +270,8 @@ pub enum Error {
     /// The token has scopes that were not requested (RFC 6749 §3.3).
     #[error(
         "the server gave a token with scopes that were not asked for: {wider}; if this server adds \
-         scopes of its own, accept them by \
-         `TokenSource::with_rules(TokenRules::new().accept_wider_scopes())`"
+         scopes of its own, accept them by `TokenRules::accept_unrequested_scopes`, or \
+         `aims login --accept-unrequested-scope`"
     )]
     Scope {
         /// The additional scopes, as the message shows them.

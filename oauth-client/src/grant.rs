@@ -144,7 +144,8 @@ pub trait Grant: Debug + Send + Sync {
         None
     }
 
-    /// Returns the scopes that the server granted before, which count if a response states none.
+    /// Returns the scopes that the server granted before. They count if a response states none, and
+    /// a response may grant them again.
     fn granted_before(&self) -> Option<&ScopeSet> {
         None
     }

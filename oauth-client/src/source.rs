@@ -39,12 +39,15 @@ use crate::{
 ///   the server gives none or fails, and dropped if the server refuses it (`invalid_grant`).
 /// - For each kind of grant and [target](Target) there is at most one request at a time. It runs in
 ///   its own task: other callers wait for its result, and a caller that stops waiting does not end
-///   it. Dropping the source ends its tasks.
+///   it. Dropping the last clone of the source ends its tasks.
 /// - After two thirds of its lifetime a token is renewed in the background, while callers still get
 ///   it. The time is moved forward randomly by up to a tenth of the lifetime.
 /// - After a failure the source waits 1 s, 2 s, 4 s, … up to 60 s, randomly shortened by up to a
 ///   half. If the server sent `Retry-After`, it waits for that time, up to ten minutes. Callers get
 ///   the old token until it expires, then the error.
+///
+/// A clone is cheap and shares the tokens and the requests. A clone whose settings are changed
+/// (`with_…`) has tokens of its own from then on.
 ///
 /// ```
 /// use aims_oauth_client::{Error, TokenSource};
@@ -61,12 +64,17 @@ use crate::{
 ///     Ok(())
 /// }
 /// ```
+#[derive(Clone)]
 pub struct TokenSource {
     asker: Arc<Asker>,
-    slots: Mutex<HashMap<Key, Arc<Slot>>>,
+    slots: Arc<Slots>,
     capacity: usize,
-    named: Option<Named>,
+    named: Option<Arc<Named>>,
 }
+
+/// The tokens of a source and its clones.
+#[derive(Default)]
+struct Slots(Mutex<HashMap<Key, Arc<Slot>>>);
 
 /// The data that a task needs.
 #[derive(Clone)]
@@ -152,7 +160,7 @@ impl TokenSource {
         };
         Self {
             asker: Arc::new(asker),
-            slots: Mutex::default(),
+            slots: Arc::default(),
             capacity: 1_000,
             named: None,
         }
@@ -205,7 +213,7 @@ impl TokenSource {
     /// Accepts tokens with scopes that were not requested. See [`TokenRules::accept_wider_scopes`].
     #[must_use]
     pub fn accept_wider_scopes(self) -> Self {
-        self.with(|asker| asker.rules = asker.rules.accept_wider_scopes())
+        self.with(|asker| asker.rules = asker.rules.clone().accept_wider_scopes())
     }
 
     /// Sets which deviations of this server are accepted. Defaults to none.
@@ -236,7 +244,8 @@ impl TokenSource {
 
     /// Sets the maximum number of cached tokens. Defaults to 1,000.
     #[must_use]
-    pub const fn with_capacity(mut self, capacity: usize) -> Self {
+    pub fn with_capacity(mut self, capacity: usize) -> Self {
+        self.part();
         self.capacity = capacity;
         self
     }
@@ -264,8 +273,16 @@ impl TokenSource {
     }
 
     fn with(mut self, change: impl FnOnce(&mut Asker)) -> Self {
+        self.part();
         change(Arc::make_mut(&mut self.asker));
         self
+    }
+
+    /// Leaves the tokens to the other clones, because those of other settings must not be mixed.
+    fn part(&mut self) {
+        if Arc::get_mut(&mut self.slots).is_none() {
+            self.slots = Arc::default();
+        }
     }
 
     /// Returns a token for a resource by the client credentials grant, cached or new.
@@ -411,11 +428,17 @@ impl TokenSource {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slots.lock()
     }
 }
 
-impl Drop for TokenSource {
+impl Slots {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slots {
     fn drop(&mut self) {
         for slot in self.lock().values() {
             slot.abort();
@@ -453,7 +476,7 @@ impl Asker {
                 granted,
                 user,
             } = renewal.clone();
-            let refresh = Refresh::new(target, token, granted, self.rules);
+            let refresh = Refresh::new(target, token, granted, self.rules.clone());
             let refresh: Arc<dyn Grant> = Arc::new(refresh);
             match self.request(&refresh, user).await {
                 Err(failed) if failed.rejects_grant() => {
@@ -503,7 +526,7 @@ impl Asker {
             let bound = self.bound(now);
             let (grant, client) = (Arc::clone(grant), Arc::clone(&self.client));
             let server = Arc::clone(server);
-            let rules = self.rules;
+            let rules = self.rules.clone();
             let first = match self.dpop.clone() {
                 Some(key) => TokenFlow::begin_bound(grant, client, server, rules, key, now)?,
                 None => TokenFlow::begin(grant, client, server, rules, now)?,

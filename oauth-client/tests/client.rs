@@ -149,7 +149,7 @@ fn wider_scopes_are_told() {
         .unwrap_err()
         .to_string();
     assert!(told.contains(r#"not asked for: "write"; if"#), "{told}");
-    assert!(told.contains("`TokenSource::with_rules(TokenRules::new().accept_wider_scopes())`"));
+    assert!(told.contains("`TokenRules::accept_unrequested_scopes`"));
 }
 
 /// The error for a server that does not serve the tool names both.

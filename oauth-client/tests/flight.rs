@@ -205,3 +205,27 @@ async fn the_room_is_bounded() {
     assert_eq!(code(ask_for(&source, c, "read").await), "grant.busy");
     assert_eq!(server.calls(), 2);
 }
+
+/// Clones share requests and tokens, and end no request of each other. A clone with other settings
+/// shares nothing.
+#[tokio::test(start_paused = true)]
+async fn clones_share_requests_and_tokens() {
+    let server = Server::of(&[]);
+    let source = server.source();
+    let (own, other) = (source.clone(), source.clone());
+    let waiting = tokio::spawn(async move { ask(&own).await });
+    tokio::task::yield_now().await;
+    drop(source);
+    assert_eq!(ask(&other).await.unwrap(), token(0));
+    assert_eq!(waiting.await.unwrap().unwrap(), token(0));
+    assert_eq!(ask(&other.clone()).await.unwrap(), token(0));
+    assert_eq!(server.calls(), 1);
+    let changed = other.clone().with_timeout(Duration::from_secs(5));
+    assert_eq!(ask(&changed).await.unwrap(), token(1));
+    let changed = other.clone().with_capacity(1);
+    assert_eq!(ask(&changed).await.unwrap(), token(2));
+    assert_eq!(ask(&other).await.unwrap(), token(0));
+    // A source that has no clone keeps its tokens.
+    let changed = changed.with_timeout(Duration::from_secs(5));
+    assert_eq!(ask(&changed).await.unwrap(), token(2));
+}

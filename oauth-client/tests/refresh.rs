@@ -132,7 +132,7 @@ async fn servers_that_need_or_refuse_parameters() {
         (TokenRules::new().omit_resource(), None, None),
     ] {
         let script = Script::new(|_, number| granted(number, Some("r")));
-        let source = source(script.clone(), rules);
+        let source = source(script.clone(), rules.clone());
         source.redeem(Code(target())).await.unwrap();
         sleep(300).await;
         text(&source).await.unwrap();
@@ -391,6 +391,35 @@ async fn a_logout_during_a_renewal() {
         assert_eq!(code(renewing.await.unwrap()), ended);
         assert_eq!(code(text(&own).await), "grant.needs_user", "{shared}");
         assert_eq!(code(text(&open()).await), "grant.needs_user", "{shared}");
+    }
+}
+
+/// A renewal may grant what was granted with the refresh token (RFC 6749 §6), also where the server
+/// had added it and that was accepted at the login, by another process. It grants no other scope.
+#[tokio::test(start_paused = true)]
+async fn a_renewal_grants_what_was_granted() {
+    let granted = "read email";
+    for (scope, expected) in [
+        (granted, "ok"),
+        ("email", "ok"),
+        ("read write email", "ok"),
+        ("read email admin", "grant.scope"),
+        ("read profile", "grant.scope"),
+    ] {
+        let script = Script::new(move |_, number| {
+            let scope = if number == 0 { granted } else { scope };
+            let body = json!({"access_token": format!("t{number}"), "token_type": "Bearer",
+                "expires_in": 300, "scope": scope, "refresh_token": "r"});
+            json_answer(200, &body)
+        });
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        let open = |rules| source(script.clone(), rules).with_store(Arc::clone(&store));
+        let lenient = TokenRules::new().accept_unrequested_scopes("email".parse().unwrap());
+        let (login, renewing) = (open(lenient), open(TokenRules::new()));
+        login.redeem(Code(target())).await.unwrap();
+        sleep(300).await;
+        assert_eq!(code(text(&renewing).await), expected, "{scope}");
+        assert_eq!(script.forms().len(), 2, "{scope}");
     }
 }
 

@@ -160,6 +160,36 @@ fn a_list_of_scopes_gains_nothing() {
     }
 }
 
+/// Keycloak adds `profile` and `email` to each token. They are accepted by name, are scopes of the
+/// token, and no other scope comes along with them.
+#[test]
+fn unrequested_scopes_are_accepted_by_name() {
+    let named = |scopes: &str| TokenRules::new().accept_unrequested_scopes(scopes.parse().unwrap());
+    let keycloak = "openid tools.call email profile";
+    for (rules, scope, expected) in [
+        (TokenRules::new(), keycloak, "grant.scope"),
+        (named("profile email"), keycloak, "ok"),
+        (named("profile email"), "openid tools.call", "ok"),
+        (named("profile email"), "email", "ok"),
+        (named("profile"), keycloak, "grant.scope"),
+        (named("profile email"), "openid email admin", "grant.scope"),
+        (named("profile email"), "Profile", "grant.scope"),
+        (named("profile email tools"), "tools.admin", "grant.scope"),
+    ] {
+        let answer = json_response(&with("scope", json!(scope)));
+        let got = asked("openid tools.call", rules).finish(&answer, at(0));
+        if let Ok(token) = &got {
+            assert_eq!(*token.scopes(), scope.parse().unwrap());
+        }
+        assert_eq!(told(got), expected, "{scope}");
+    }
+    // The error names what is too much alone.
+    let answer = json_response(&with("scope", json!("openid email admin")));
+    let refused = asked("openid tools.call", named("email")).finish(&answer, at(0));
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("asked for: \"admin\";"), "{refused}");
+}
+
 /// Commas separate scopes only with the explicit rule, and then like blanks.
 #[test]
 fn commas_separate_by_name() {
@@ -174,7 +204,7 @@ fn commas_separate_by_name() {
         let answer = json_response(&with("scope", json!(scope)));
         let plainly = asked(asked_for, TokenRules::new()).finish(&answer, at(0));
         assert_eq!(told(plainly), plain, "{scope}");
-        let named_so = asked(asked_for, rules).finish(&answer, at(0));
+        let named_so = asked(asked_for, rules.clone()).finish(&answer, at(0));
         assert_eq!(told(named_so), named, "{scope}");
     }
 }
@@ -183,7 +213,7 @@ fn commas_separate_by_name() {
 /// a server that binds tokens to certificates. Another type is always refused.
 #[test]
 fn a_missing_token_type_is_accepted_by_name() {
-    let named = TokenRules::new().accept_missing_token_type();
+    let named = || TokenRules::new().accept_missing_token_type();
     let (plain, binding) = (
         server(&json!({})),
         server(&json!({"tls_client_certificate_bound_access_tokens": true})),
@@ -201,12 +231,12 @@ fn a_missing_token_type_is_accepted_by_name() {
             &missing,
             "oauth.response",
         ),
-        (clients[0], &plain, named, &missing, "ok"),
-        (clients[0], &plain, named, &null, "ok"),
-        (clients[0], &plain, named, &other, "oauth.token_type"),
-        (clients[0], &binding, named, &missing, "oauth.response"),
-        (clients[1], &plain, named, &missing, "oauth.response"),
-        (clients[1], &plain, named, &null, "oauth.response"),
+        (clients[0], &plain, named(), &missing, "ok"),
+        (clients[0], &plain, named(), &null, "ok"),
+        (clients[0], &plain, named(), &other, "oauth.token_type"),
+        (clients[0], &binding, named(), &missing, "oauth.response"),
+        (clients[1], &plain, named(), &missing, "oauth.response"),
+        (clients[1], &plain, named(), &null, "oauth.response"),
     ] {
         let got = asked_by(client, server, "", rules).finish(answer, at(0));
         assert_eq!(told(got), expected, "{client:?}");

@@ -41,6 +41,10 @@ pub(crate) struct Login {
     /// The scopes to request, separated by spaces. Defaults to those that the tool requires
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<ScopeSet>,
+    /// Scopes to accept although they were not requested, separated by spaces, for a server that
+    /// adds default scopes: `profile email` at Keycloak. Another one is refused
+    #[arg(long, value_name = "SCOPES")]
+    pub(crate) accept_unrequested_scope: Option<ScopeSet>,
     /// Only show the URL, and open no browser
     #[arg(long)]
     pub(crate) no_browser: bool,

@@ -69,7 +69,7 @@ impl Asker {
         let call = call.clone();
         let grant = Arc::new(ForCall { grant, call });
         let (client, server) = (Arc::clone(&self.client), Arc::clone(&self.server));
-        let (rules, now) = (self.rules, self.clock.now());
+        let (rules, now) = (self.rules.clone(), self.clock.now());
         let first = match self.dpop.clone() {
             Some(key) => TokenFlow::begin_bound(grant, client, server, rules, key, now)?,
             None => TokenFlow::begin(grant, client, server, rules, now)?,

@@ -137,7 +137,7 @@ impl ByBackchannel {
     }
 
     /// Sets which deviations of the server are accepted.
-    pub const fn with_rules(mut self, rules: TokenRules) -> Self {
+    pub fn with_rules(mut self, rules: TokenRules) -> Self {
         self.asker.rules = rules;
         self
     }

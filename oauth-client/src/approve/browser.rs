@@ -101,7 +101,7 @@ impl ByBrowser {
     }
 
     /// Sets which deviations of the server are accepted.
-    pub const fn with_rules(mut self, rules: TokenRules) -> Self {
+    pub fn with_rules(mut self, rules: TokenRules) -> Self {
         self.asker.rules = rules;
         self
     }

@@ -100,7 +100,7 @@ pub(super) async fn connect(
     let dpop = provider.map(DpopKey::generate).transpose()?;
     let (http, clock) = (Arc::clone(&settings.http), Arc::clone(&settings.clock));
     let source = TokenSource::of(found.known_server(), Arc::clone(&client), http);
-    let mut source = source.with_clock(clock).with_rules(settings.rules);
+    let mut source = source.with_clock(clock).with_rules(settings.rules.clone());
     if let Some(key) = &dpop {
         source = source.with_dpop(key.clone());
     }

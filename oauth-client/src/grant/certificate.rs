@@ -28,7 +28,7 @@ struct Members {
 pub(super) fn expect_supported(
     client: &dyn Authenticate,
     server: &ServerMetadata,
-    rules: TokenRules,
+    rules: &TokenRules,
 ) -> Result<(), Error> {
     let binds = server.is_on(Switch::CertificateBoundTokens);
     if client.certificate().is_some() && !binds && !rules.unbound_tokens {

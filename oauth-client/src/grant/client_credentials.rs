@@ -49,14 +49,14 @@ impl ClientCredentials {
     /// Accepts a token with scopes that were not requested. See
     /// [`TokenRules::accept_wider_scopes`].
     #[must_use]
-    pub const fn accept_wider_scopes(mut self) -> Self {
+    pub fn accept_wider_scopes(mut self) -> Self {
         self.rules = self.rules.accept_wider_scopes();
         self
     }
 
     /// Sets which deviations of this server are accepted.
     #[must_use]
-    pub const fn rules(mut self, rules: TokenRules) -> Self {
+    pub fn rules(mut self, rules: TokenRules) -> Self {
         self.rules = rules;
         self
     }
@@ -96,7 +96,7 @@ impl ClientCredentials {
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
-        pending::prepare(self, client, server, self.rules, now)
+        pending::prepare(self, client, server, &self.rules, now)
     }
 }
 

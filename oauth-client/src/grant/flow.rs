@@ -81,9 +81,9 @@ impl<T> TokenFlow<T> {
         read: Read<T>,
         now: UnixTime,
     ) -> Result<Step<T, Self>, Error> {
-        certificate::expect_supported(&*client, &server, rules)?;
-        let writing = Arc::clone(&grant);
-        let write = move |server: &ServerMetadata, now| write(&*writing, server, rules, now);
+        certificate::expect_supported(&*client, &server, &rules)?;
+        let (writing, own) = (Arc::clone(&grant), rules.clone());
+        let write = move |server: &ServerMetadata, now| write(&*writing, server, &own, now);
         let call = ServerCall::new(EndpointKind::Token, client, server, key, Arc::new(write));
         let flow = Self {
             grant,
@@ -134,7 +134,7 @@ impl<T> TokenFlow<T> {
         let response = TokenResponse::parse_with(&called.answer, &rules)?;
         let received = Received {
             target: self.grant.target(),
-            rules: self.rules,
+            rules: &self.rules,
             sent: called.sent,
             dpop: called.call.dpop.as_ref(),
             certificate: called.certificate,
@@ -185,7 +185,7 @@ impl<T> Clone for TokenFlow<T> {
     fn clone(&self) -> Self {
         Self {
             grant: Arc::clone(&self.grant),
-            rules: self.rules,
+            rules: self.rules.clone(),
             read: self.read,
             call: self.call.clone(),
             waited: self.waited,

@@ -39,7 +39,7 @@ pub(super) fn prepare(
     grant: &dyn Grant,
     client: &dyn Authenticate,
     server: &ServerMetadata,
-    rules: TokenRules,
+    rules: &TokenRules,
     now: UnixTime,
 ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
     certificate::expect_supported(client, server, rules)?;
@@ -53,7 +53,7 @@ pub(super) fn prepare(
     }
     let pending = PendingToken {
         target: grant.target().clone(),
-        rules,
+        rules: rules.clone(),
         response: rules.of_response(response),
         sent: now,
         certificate: client.certificate(),
@@ -65,7 +65,7 @@ pub(super) fn prepare(
 pub(super) fn write(
     grant: &dyn Grant,
     server: &ServerMetadata,
-    rules: TokenRules,
+    rules: &TokenRules,
     now: UnixTime,
 ) -> Result<TokenRequest, Error> {
     let grant_type = grant.grant_type();
@@ -94,13 +94,13 @@ impl PendingToken {
     /// - `grant.certificate_unbound` and `grant.certificate_differs` if the token says that it is
     ///   not bound to the [certificate](Authenticate::certificate) of the client.
     /// - `grant.scope` if the token has scopes that were not requested (RFC 6749 §3.3) and that is
-    ///   not [accepted](TokenRules::accept_wider_scopes).
+    ///   not [accepted](TokenRules::accept_unrequested_scopes).
     /// - `grant.expired` if the token has no lifetime left.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
         let response = TokenResponse::parse_with(answer, &self.response)?;
         let received = Received {
             target: &self.target,
-            rules: self.rules,
+            rules: &self.rules,
             sent: self.sent,
             dpop: None,
             certificate: self.certificate,
@@ -114,7 +114,7 @@ impl PendingToken {
 /// The data by which a client reads a response.
 pub(crate) struct Received<'a> {
     pub(crate) target: &'a Target,
-    pub(crate) rules: TokenRules,
+    pub(crate) rules: &'a TokenRules,
     /// The time of the request.
     pub(crate) sent: UnixTime,
     pub(crate) dpop: Option<&'a DpopKey>,
@@ -156,20 +156,27 @@ pub(super) fn access_token(
 }
 
 impl Received<'_> {
-    /// Checks that the granted scopes were requested. If the response has no scopes, they are the
-    /// requested ones (RFC 6749 §5.1).
+    /// Checks that the granted scopes were requested, are accepted without that, or were granted
+    /// with the refresh token (RFC 6749 §6). If the response has no scopes, they are the requested
+    /// ones (RFC 6749 §5.1).
     pub(crate) fn check_scope(&self, granted: Option<&ScopeSet>) -> Result<(), Error> {
         let asked = self.target.scopes();
-        let accepts = asked.is_empty()
-            || self.rules.wider_scopes
-            || granted.is_none_or(|granted| granted.is_subset(asked));
-        if accepts {
+        if asked.is_empty() || self.rules.wider_scopes {
             return Ok(());
         }
+        let accepts = |scope: &str| {
+            asked.contains(scope)
+                || self.rules.unrequested_scopes.contains(scope)
+                || self.granted.is_some_and(|before| before.contains(scope))
+        };
         let granted = granted.into_iter().flat_map(ScopeSet::iter);
-        let wider = granted.map(|it| it.as_str());
+        let granted = granted.map(|it| it.as_str());
+        let wider: Vec<&str> = granted.filter(|it| !accepts(it)).collect();
+        if wider.is_empty() {
+            return Ok(());
+        }
         Err(Error::Scope {
-            wider: shown(wider.filter(|it| !asked.contains(it))),
+            wider: shown(wider),
         })
     }
 
@@ -188,7 +195,7 @@ impl Received<'_> {
 }
 
 impl TokenRules {
-    pub(super) fn of_response(self, mut rules: ResponseRules) -> ResponseRules {
+    pub(super) fn of_response(&self, mut rules: ResponseRules) -> ResponseRules {
         if self.comma_separated_scopes {
             rules = rules.accept_commas_in_scope();
         }

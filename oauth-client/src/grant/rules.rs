@@ -1,5 +1,7 @@
 //! Rules for servers that deviate from the standard.
 
+use aims_oauth_wire::names::ScopeSet;
+
 /// Deviations of one server that are accepted in its token responses. Use each only for a server
 /// that is known to need it.
 ///
@@ -9,9 +11,10 @@
 /// let github = TokenRules::new().accept_commas_in_scope();
 /// # let _ = github;
 /// ```
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TokenRules {
     pub(crate) wider_scopes: bool,
+    pub(crate) unrequested_scopes: ScopeSet,
     pub(crate) comma_separated_scopes: bool,
     pub(crate) missing_token_type: bool,
     pub(crate) unbound_tokens: bool,
@@ -26,6 +29,7 @@ impl TokenRules {
     pub const fn new() -> Self {
         Self {
             wider_scopes: false,
+            unrequested_scopes: ScopeSet::new(),
             comma_separated_scopes: false,
             missing_token_type: false,
             unbound_tokens: false,
@@ -71,7 +75,25 @@ impl TokenRules {
         self
     }
 
-    /// Accepts a token with scopes that were not requested, for a server that adds scopes.
+    /// Accepts a token with these scopes although they were not requested, for a server that adds
+    /// default scopes to each token. Keycloak adds `profile` and `email`. A token with another
+    /// scope that was not requested is still refused. If it is called twice, the last call wins.
+    ///
+    /// ```
+    /// use aims_oauth_client::TokenRules;
+    ///
+    /// let keycloak = TokenRules::new().accept_unrequested_scopes("profile email".parse()?);
+    /// # let _ = keycloak;
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
+    #[must_use]
+    pub fn accept_unrequested_scopes(mut self, scopes: ScopeSet) -> Self {
+        self.unrequested_scopes = scopes;
+        self
+    }
+
+    /// Accepts a token with any scopes that were not requested. Prefer
+    /// [`accept_unrequested_scopes`](Self::accept_unrequested_scopes), which names them.
     ///
     /// A thief of the token can then do more than this call needed.
     #[must_use]

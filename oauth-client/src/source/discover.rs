@@ -1,5 +1,6 @@
 //! Discovers the authorization server of a tool and creates a token source for it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aims_fetch::Fetch;
@@ -83,7 +84,7 @@ impl TokenSource {
         let place = found.server_place().clone();
         let server = KnownServer::found(found.into_server(), place, named.name.clone());
         let mut source = Self::of(server, client, http);
-        source.named = Some(named);
+        source.named = Some(Arc::new(named));
         Ok(source)
     }
 }

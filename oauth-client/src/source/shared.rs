@@ -183,7 +183,12 @@ impl Asker {
                 || grant.target().scopes().clone(),
                 |token| token.scopes().clone(),
             );
-            let refresh = Refresh::new(grant.target().clone(), text.into(), granted, self.rules);
+            let refresh = Refresh::new(
+                grant.target().clone(),
+                text.into(),
+                granted,
+                self.rules.clone(),
+            );
             let refresh: Arc<dyn Grant> = Arc::new(refresh);
             let user = held.record.user.clone();
             match self.in_time(self.request(&refresh, user)).await {

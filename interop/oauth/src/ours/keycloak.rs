@@ -196,7 +196,7 @@ impl World<'_> {
             asked,
         )
         .await;
-        let lenient = wide.with_rules(without.accept_wider_scopes());
+        let lenient = wide.with_rules(without.clone().accept_wider_scopes());
         self.ask("the same, accepted by name", "ok", &lenient, third)
             .await;
         let upstream = self.upstream.clone();
@@ -292,7 +292,8 @@ impl World<'_> {
             "grant.scope",
             &seen,
         );
-        let usual = usual.with_rules(TokenRules::new().accept_wider_scopes());
+        let added = TokenRules::new().accept_unrequested_scopes("profile email".parse()?);
+        let usual = usual.with_rules(added);
         let seen = outcome(self.server.log_in(&usual, target).await);
         self.table.row("the same, accepted by name", "ok", &seen);
         let elsewhere = Resource::loopback(&format!("{}/elsewhere", self.tool))?;
