@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use aims_jose::base64url;
 use aims_jose::jwk::{JwkSet, SetRules};
 use aims_jose::jws::Unverified;
 use aims_jose::provider::AWS_LC;
-use aims_oauth_wire::delegate::{Comparison, Dimension, Kind, Rights};
+use aims_jose::{Chain, base64url};
+use aims_oauth_wire::delegate::{Comparison, Crossing, Dimension, Kind, Rights, ScopeTable};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::args::{Delegate, Explain};
 use crate::failure::Failure;
 use crate::input::{self, Inputs};
+use crate::text::Members;
 use crate::token::{decoded, json};
 use crate::{hint, key};
 
@@ -24,6 +25,13 @@ struct Answer {
     verdict: &'static str,
     signatures: &'static str,
     dimensions: BTreeMap<&'static str, &'static str>,
+}
+
+/// A token that is compared.
+struct Compared {
+    kind: Kind,
+    rights: Rights,
+    claims: Members,
 }
 
 /// Returns the answer and the exit status: 0 where the child permits no more.
@@ -63,12 +71,55 @@ fn compared(explain: &Explain, inputs: &mut Inputs) -> Result<(Comparison, &'sta
         "not verified"
     };
     let compared = match (&parent, &child) {
-        (Some(parent), Some(child)) => parent.compare(child),
+        (Some(parent), Some(child)) => match crossing(explain, parent, child)? {
+            Some(crossing) => crossing.translate(&parent.rights).compare(&child.rights),
+            None => parent.rights.compare(&child.rights),
+        },
         _ => Comparison::incomparable(
             "the `typ` of a header is neither \"at+jwt\" nor \"txntoken+jwt\"",
         ),
     };
     Ok((compared, signatures))
+}
+
+/// Returns the translation that the command line names.
+fn crossing(
+    explain: &Explain,
+    parent: &Compared,
+    child: &Compared,
+) -> Result<Option<Crossing>, Failure> {
+    if explain.scopes.is_empty() && explain.audiences.is_empty() {
+        return Ok(None);
+    }
+    let rows = explain
+        .scopes
+        .iter()
+        .map(|(outer, inner)| (&**outer, &**inner));
+    let table = ScopeTable::new(rows).map_err(|error| {
+        Failure::Refused {
+            code: error.code(),
+            detail: Chain(&error).to_string(),
+        }
+        .declared()
+    })?;
+    let text = |token: &Compared, name| -> Option<String> {
+        let value = token.claims.value(name)?;
+        serde_json::from_str(value).ok()
+    };
+    let crossing = Crossing::new(child.kind, text(child, "iss").as_deref());
+    let mut crossing = match (parent.kind, child.kind) {
+        (Kind::TransactionToken, Kind::AccessToken) => crossing.scopes_outward(table),
+        _ => crossing.scopes_inward(table),
+    };
+    for (from, to) in &explain.audiences {
+        crossing = crossing.audience(from.clone(), to.clone());
+    }
+    Ok(Some(match (parent.kind, text(child, "txn")) {
+        // A transaction begins.
+        (Kind::AccessToken, Some(txn)) => crossing.claim("txn", txn),
+        (Kind::TransactionToken, Some(_)) => crossing.carry("txn"),
+        _ => crossing,
+    }))
 }
 
 fn keys(path: &Path, inputs: &mut Inputs) -> Result<JwkSet, Failure> {
@@ -86,13 +137,13 @@ fn read(
     path: &Path,
     keys: Option<&JwkSet>,
     inputs: &mut Inputs,
-) -> Result<Option<Rights>, Failure> {
+) -> Result<Option<Compared>, Failure> {
     let text = inputs.text(path)?;
     rights(&text, keys).map_err(|error| Failure::from(error).of(path).declared())
 }
 
-fn rights(text: &str, keys: Option<&JwkSet>) -> Result<Option<Rights>, aims_jose::Error> {
-    let (header, _) = decoded(text)?;
+fn rights(text: &str, keys: Option<&JwkSet>) -> Result<Option<Compared>, aims_jose::Error> {
+    let (header, claims) = decoded(text)?;
     let typ: Option<String> = header
         .value("typ")
         .and_then(|json| serde_json::from_str(json).ok());
@@ -106,7 +157,13 @@ fn rights(text: &str, keys: Option<&JwkSet>) -> Result<Option<Rights>, aims_jose
     let payload = text.split('.').nth(1).unwrap_or_default();
     let payload = base64url::decode(payload)?;
     let kind = typ.as_deref().and_then(Kind::of_typ);
-    kind.map(|kind| Rights::read(kind, &payload)).transpose()
+    let Some(kind) = kind else { return Ok(None) };
+    let rights = Rights::read(kind, &payload)?;
+    Ok(Some(Compared {
+        kind,
+        rights,
+        claims,
+    }))
 }
 
 /// For people.

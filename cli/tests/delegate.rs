@@ -278,3 +278,112 @@ fn mistakes_have_the_status_2() {
     let ran = folder.run_with("delegate explain parent -", good.as_bytes());
     assert_eq!(ran.status, 0, "{}", ran.err);
 }
+
+/// An access token of a gateway becomes a transaction token, and that one an access token again.
+/// The tables say what crosses; each row that is missing makes the child wider.
+#[test]
+fn a_crossing_is_compared_over_its_tables() {
+    const SCOPES: &str = "--scope write=transfer --scope write=balance";
+    const AUDIENCE: &str = "--audience https://tools.example=trust-domain.example";
+    let folder = folder();
+    let txn = |changes: Value| {
+        let mut all = json!({
+            "client_id": "-", "jti": "-", "aud": "trust-domain.example", "txn": "t-1",
+            "req_wl": "gateway", "scope": "transfer",
+            "act": {"iss": "https://as.example", "sub": "agent"}
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        signed(&folder, "txntoken+jwt", &all)
+    };
+    folder.write("parent", signed(&folder, "at+jwt", &json!({})));
+    let all = format!("{SCOPES} {AUDIENCE}");
+    let own = "--scope write=transfer";
+    for (options, changes, verdict, dimension) in [
+        (&*all, json!({}), "narrower", "scope"),
+        (
+            &*all,
+            json!({"iss": "https://tts.example"}),
+            "narrower",
+            "scope",
+        ),
+        (&*all, json!({"iss": "-"}), "narrower", "scope"),
+        (
+            &*all,
+            json!({"scope": "transfer balance"}),
+            "equal",
+            "other",
+        ),
+        (&*all, json!({"scope": "transfer read"}), "wider", "scope"),
+        (&*all, json!({"exp": 2_001}), "wider", "lifetime"),
+        (
+            &*all,
+            json!({"act": {"iss": "https://as.example", "sub": "x"}}),
+            "wider",
+            "actors",
+        ),
+        (&*all, json!({"x": 1}), "undecidable", "other"),
+        (&*all, json!({"sub": "bob"}), "undecidable", "other"),
+        (AUDIENCE, json!({}), "wider", "scope"),
+        (SCOPES, json!({}), "wider", "audience"),
+        (own, json!({"scope": "balance"}), "wider", "scope"),
+        ("", json!({}), "undecidable", "scope"),
+    ] {
+        folder.write("child", txn(changes.clone()));
+        let ran = folder.run(&format!("delegate explain --json {options} parent child"));
+        let answer = ran.json();
+        assert_eq!(
+            answer["dimensions"][dimension], verdict,
+            "{options} {changes}: {answer}"
+        );
+        let status = i32::from(!["narrower", "equal"].contains(&verdict));
+        assert_eq!(ran.status, status, "{options} {changes}: {answer}");
+    }
+    // A transaction goes on, and `txn` stays; at the border it ends.
+    folder.write("parent", txn(json!({"scope": "transfer balance"})));
+    let on = "--scope transfer=pay --audience trust-domain.example=other.example";
+    let out = "--scope write=transfer --scope write=balance \
+               --audience trust-domain.example=https://out.example";
+    let access = |scope: &str| {
+        let claims = json!({
+            "aud": "https://out.example", "scope": scope, "jti": "2",
+            "act": {"iss": "https://as.example", "sub": "agent"}
+        });
+        signed(&folder, "at+jwt", &claims)
+    };
+    for (options, child, verdict) in [
+        (
+            on,
+            txn(json!({"aud": "other.example", "scope": "pay"})),
+            "equal",
+        ),
+        (
+            on,
+            txn(json!({"aud": "other.example", "scope": "pay", "txn": "t-2"})),
+            "undecidable",
+        ),
+        (out, access("write"), "equal"),
+        (out, access("read"), "wider"),
+        (
+            &out.replace("write=balance", "read=more"),
+            access("write"),
+            "equal",
+        ),
+    ] {
+        folder.write("child", child);
+        let ran = folder.run(&format!("delegate explain --json {options} parent child"));
+        assert_eq!(ran.json()["verdict"], verdict, "{options}: {}", ran.out);
+    }
+    for wrong in [
+        "--scope a",
+        "--scope =b",
+        "--scope a=",
+        "--scope a=b=c",
+        "--scope a=c --scope b=c",
+        "--audience a",
+    ] {
+        let ran = folder.run(&format!("delegate explain {wrong} parent child"));
+        assert_eq!((ran.status, &*ran.out), (2, ""), "{wrong}");
+    }
+}
