@@ -56,10 +56,16 @@ impl Trail {
         );
     }
 
-    /// Logs a refusal, with the reason, which the response does not contain.
+    /// Logs a refusal, with the reason, which the response does not contain. A poll before the user
+    /// has decided is none.
     pub(crate) fn refused<T>(&self, request: &Request<T>, source: Option<IpAddr>, error: &Error) {
+        let (pending, path) = ("authorization_pending", request.uri().path());
+        if matches!(error, Error::Pending { answer } if *answer == pending) {
+            tracing::debug!(?path, source = source.map(display), "pending");
+            return;
+        }
         let reason = Reason(error);
-        let path: String = request.uri().path().chars().take(200).collect();
+        let path: String = path.chars().take(200).collect();
         tracing::info!(
             code = error.code(),
             causes = ?reason.causes(),

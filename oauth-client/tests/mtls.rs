@@ -328,7 +328,7 @@ async fn a_token_is_bound_to_the_certificate_of_the_client() {
             TokenRules::new(),
             "grant.certificate_unbound",
         ),
-        (Binds::Nothing, lenient, "unbound"),
+        (Binds::Nothing, lenient.clone(), "unbound"),
         // No rule accepts a token that only another client can use.
         (Binds::Another, lenient, "grant.certificate_differs"),
     ] {
@@ -388,7 +388,7 @@ async fn a_server_announces_that_it_binds() {
             Arc::new(grant()),
             Arc::new(client.clone()),
             Arc::new(server.clone()),
-            rules,
+            rules.clone(),
             now,
         );
         let found = flow.map_or_else(|it| it.code(), |_| "ok");

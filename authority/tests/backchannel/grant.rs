@@ -14,6 +14,7 @@ use super::payer::{
 };
 use crate::common::endpoint::{FORM, JWT_BEARER, form, judged, refused, verified};
 use crate::common::{BASE, FILES, NOW, TOOLS, at, key_set, now, request, send};
+use crate::lines::logged;
 
 /// CIBA-07: denial, expiry, an unknown request, and one of another client.
 #[test]
@@ -257,4 +258,37 @@ fn a_revoked_user_has_approved_nothing() {
     let third = approved(NOW + 4);
     revoke("payer", NOW + 5);
     assert_eq!(poll(&authority, &key, &third, at(NOW + 6)), ended);
+}
+
+/// A poll before the decision is no refusal in the log. One that comes too early is one, and so is
+/// one after a denial.
+#[test]
+fn a_poll_before_the_decision_is_logged_as_pending() {
+    let key = key();
+    let authority = with_payer(payer(&key)).build(now()).unwrap();
+    let id = id(&ask(&authority, &key, &good(&details()), now()).unwrap());
+    let line = |after, error: &str| {
+        logged(|| {
+            let found = poll(&authority, &key, &id, at(NOW + after));
+            assert_eq!(found, refused(400, error), "{after}");
+        })
+    };
+    let pending = line(0, "authorization_pending");
+    assert!(
+        pending.contains("level=DEBUG") && pending.contains("message=pending"),
+        "{pending}"
+    );
+    assert!(
+        !pending.contains("refused") && !pending.contains(&id),
+        "{pending}"
+    );
+    let early = line(1, "slow_down");
+    decide(&authority, "deny", at(NOW + 60));
+    let denied = line(61, "access_denied");
+    for refused in [early, denied] {
+        assert!(
+            refused.contains("level=INFO") && refused.contains("message=refused"),
+            "{refused}"
+        );
+    }
 }

@@ -13,6 +13,8 @@ mod common;
 #[cfg(feature = "sqlite")]
 #[path = "../common/folder.rs"]
 mod folder;
+#[path = "../common/lines.rs"]
+mod lines;
 
 mod endpoint;
 mod grant;

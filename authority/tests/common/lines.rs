@@ -1,5 +1,7 @@
 //! The lines of the log.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -40,6 +42,7 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
+        line.0.push_str(&format!("level={} ", event.metadata().level()));
         self.0.lock().unwrap().push(line.0);
     }
 
