@@ -285,6 +285,11 @@ impl<T, M> GuardBuilder<T, M> {
     /// The challenges of refusals contain its URL, so that an agent can find the authorization
     /// server. [`Guard::layer`] serves the document.
     ///
+    /// A guard that accepts DPoP-bound access tokens alone says so in it
+    /// (`dpop_bound_access_tokens_required`), and so does one for certificate-bound tokens
+    /// (`tls_client_certificate_bound_access_tokens`). The [requirements](Self::require) of the
+    /// guard count, not those of single routes. Signed metadata stay as they are.
+    ///
     /// ```
     /// use std::sync::Arc;
     ///

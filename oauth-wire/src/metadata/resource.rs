@@ -88,6 +88,27 @@ impl ResourceMetadata {
         self
     }
 
+    /// Announces that the resource accepts DPoP-bound access tokens alone
+    /// (`dpop_bound_access_tokens_required`, RFC 9728 §2).
+    #[must_use]
+    pub fn with_dpop_bound_tokens_required(self) -> Self {
+        self.with_switch(Switch::DpopBoundTokens)
+    }
+
+    /// Announces that the resource accepts access tokens alone that are bound to the client's
+    /// certificate (`tls_client_certificate_bound_access_tokens`, RFC 9728 §2).
+    #[must_use]
+    pub fn with_certificate_bound_tokens(self) -> Self {
+        self.with_switch(Switch::CertificateBoundTokens)
+    }
+
+    fn with_switch(mut self, switch: Switch) -> Self {
+        if !self.switches.contains(&switch) {
+            self.switches.push(switch);
+        }
+        self
+    }
+
     /// Sets a name for people.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {

@@ -62,12 +62,24 @@ impl Settings {
             .transactions
             .map(|it| Transactions::new(it, self.capacity, self.skew));
         let transactions = transactions.transpose()?;
+        let binds_alone = !self.agents && !self.requirements.allows_bearer();
+        let has_certificates = self.certificates.is_some();
         let metadata = self.metadata.map(|it| match &dpop {
             // A member that is added after signing would not be signed.
-            Some(dpop) if it.dpop_signing_alg_values_supported().is_none() && !it.is_signed() => {
-                it.with_dpop_algorithms(dpop.algorithms())
+            _ if it.is_signed() => it,
+            Some(dpop) => {
+                let it = match it.dpop_signing_alg_values_supported() {
+                    Some(_) => it,
+                    None => it.with_dpop_algorithms(dpop.algorithms()),
+                };
+                if binds_alone && !has_certificates {
+                    it.with_dpop_bound_tokens_required()
+                } else {
+                    it
+                }
             }
-            _ => it,
+            None if binds_alone && has_certificates => it.with_certificate_bound_tokens(),
+            None => it,
         });
         let published = metadata.as_ref().map(ProtectedResource::new);
         let published = published.transpose().map_err(BuildError::Metadata)?;
