@@ -111,6 +111,7 @@ impl Refusal {
         "guard.target",
         "guard.token_unexpected",
         "guard.transaction",
+        "guard.transaction_keys_stale",
         "guard.transaction_uncovered",
         "guard.unavailable",
         "guard.upgrade",

@@ -37,6 +37,12 @@ pub enum Need {
     /// An access token names a key that is missing, or the keys are stale. Answer with
     /// [`Resolved::Changed`] or [`Resolved::Unchanged`].
     IssuerKeys(String),
+    /// Fetch the keys of the service that issues transaction tokens again, which is this issuer.
+    ///
+    /// A transaction token names a key that is missing, or the keys are stale. The guard asks the
+    /// [`TransactionTokens`](crate::guard::TransactionTokens), not the resolver of the guard.
+    /// Answer with [`Resolved::Changed`] or [`Resolved::Unchanged`].
+    TransactionKeys(String),
     /// Ask this issuer about an opaque access token (RFC 7662). Answer with
     /// [`Resolved::Introspected`].
     Introspection(Box<IntrospectionRequest>),
@@ -52,7 +58,9 @@ impl Need {
     pub fn keys(&self) -> Option<Keys> {
         match self {
             Self::Bundle(origin) => Some(Keys::Origin(origin.clone())),
-            Self::IssuerKeys(issuer) => Some(Keys::Issuer(issuer.clone())),
+            Self::IssuerKeys(issuer) | Self::TransactionKeys(issuer) => {
+                Some(Keys::Issuer(issuer.clone()))
+            }
             Self::Introspection(_) | Self::SharedReplay(_) | Self::Decision(_) => None,
         }
     }
@@ -212,7 +220,7 @@ pub struct Unresolved;
 impl Resolve for Unresolved {
     fn resolve(&self, need: Need) -> ResolveFuture<'_> {
         let answer = match need {
-            Need::Bundle(_) | Need::IssuerKeys(_) => Resolved::Unchanged,
+            Need::Bundle(_) | Need::IssuerKeys(_) | Need::TransactionKeys(_) => Resolved::Unchanged,
             Need::Introspection(_) | Need::SharedReplay(_) | Need::Decision(_) => {
                 Resolved::Unavailable
             }

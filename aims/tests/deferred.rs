@@ -92,7 +92,10 @@ impl State {
                     _ => Decision::Allow(vec![Reason::new("policy.1", "allowed")]),
                 })
             }
-            Need::Bundle(_) | Need::IssuerKeys(_) | Need::Introspection(_) => Resolved::Unchanged,
+            Need::Bundle(_)
+            | Need::IssuerKeys(_)
+            | Need::TransactionKeys(_)
+            | Need::Introspection(_) => Resolved::Unchanged,
         }
     }
 }

@@ -187,6 +187,26 @@ impl Issuers {
         Some(&self.entries.get(issuer)?.held.as_ref()?.keys)
     }
 
+    /// Returns the keys of an issuer, in its own spelling or the one that was
+    /// [replaced](IssuerStore::respell), if they are known. It is for tokens that need not name
+    /// their issuer, such as transaction tokens.
+    ///
+    /// # Errors
+    ///
+    /// `token.keys_stale` if they are no longer trusted.
+    pub fn trusted_keys(&self, issuer: &Issuer, now: UnixTime) -> Result<Option<&JwkSet>, Error> {
+        let entry = self.entries.get(self.own(issuer.as_str()));
+        let Some(held) = entry.and_then(|it| it.held.as_deref()) else {
+            return Ok(None);
+        };
+        if held.good_until.is_some_and(|until| until < now) {
+            return Err(Error::KeysStale {
+                issuer: issuer.as_str().to_owned(),
+            });
+        }
+        Ok(Some(&held.keys))
+    }
+
     /// Returns the entry for a token's `iss`, which is compared byte for byte. Until discovery has
     /// decided how the issuer is spelled, both spellings find the entry, which has no keys yet.
     fn entry(&self, iss: &str) -> Option<(&str, &Entry)> {

@@ -333,6 +333,10 @@ impl<M> Guard<M> {
         let keys = need.keys().is_some();
         let asked = match (&need, &inner.replay, &inner.decides) {
             (Need::Bundle(_) | Need::IssuerKeys(_), ..) => &inner.resolve,
+            (Need::TransactionKeys(_), ..) => match &inner.transactions {
+                Some(transactions) => return transactions.resolve(need, inner.deadline).await,
+                None => return Resolved::Unchanged,
+            },
             (Need::SharedReplay(_), Replay::Shared(store), _) => store,
             (Need::Decision(_), _, Decides::Elsewhere(decides)) => decides,
             (Need::Introspection(request), ..) => match inner.asked_about(request.token.expose()) {

@@ -118,6 +118,14 @@ pub enum BuildError {
          `GuardBuilder::transactions`"
     )]
     NoTransactions,
+    /// The keys of the service that issues transaction tokens are not in the store that was given.
+    #[error(
+        "transaction tokens of `{issuer}`, whose keys are not fetched: name it in the `PublishedKeys` (`.issuer(..)` or `.issuer_at(..)`), or in the `IssuerStore`"
+    )]
+    TransactionService {
+        /// The issuer.
+        issuer: String,
+    },
     /// The required scopes are not a valid list of scopes.
     #[error("invalid list of scopes: expected names separated by single spaces")]
     Scopes(#[source] aims_oauth_wire::Error),

@@ -1,14 +1,17 @@
 //! The transaction tokens that a guard accepts.
 
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use aims_error::ErrorKind;
 use aims_jose::jwk::JwkSet;
 use aims_jose::time::{Skew, UnixTime};
-use aims_oauth_rs::ProvenKey;
+use aims_oauth_rs::{IssuerStore, ProvenKey};
 use aims_oauth_wire::call::CallDigest;
+use aims_oauth_wire::names::Issuer;
 use aims_txn_token::{Error, TXN_TOKEN, TxnToken, TxnTokenCache, TxnTokenRules};
 
+use super::admission::within;
 use super::evidence::{AgentCredential, UnspentProof, transaction};
 use super::fields::CoveredField;
 use super::refused::Refused;
@@ -17,10 +20,12 @@ use crate::decision::Attributes;
 use crate::principal::Principal;
 use crate::refusal::ErrorResponse;
 use crate::requirements::Requirements;
+use crate::resolve::{Need, Resolve, Resolved};
 
 /// The trust domain whose transaction tokens a guard accepts, and the keys of its service.
 ///
-/// Clones share the keys, so [`set_keys`](Self::set_keys) on one of them reaches the guard.
+/// The keys are given, or [fetched](Self::published) from the service. Clones share them, so
+/// [`set_keys`](Self::set_keys) on one of them reaches the guard.
 ///
 /// ```
 /// use aims::guard::TransactionTokens;
@@ -39,7 +44,22 @@ use crate::requirements::Requirements;
 #[derive(Clone, Debug)]
 pub struct TransactionTokens {
     rules: TxnTokenRules,
-    keys: Arc<RwLock<Arc<JwkSet>>>,
+    source: Arc<RwLock<Source>>,
+}
+
+/// Where the keys of the service come from.
+#[derive(Clone, Debug)]
+enum Source {
+    Given(Arc<JwkSet>),
+    /// The keys of an issuer in a store, and what fetches them.
+    Fetched(Fetched),
+}
+
+#[derive(Clone, Debug)]
+struct Fetched {
+    store: Arc<IssuerStore>,
+    service: Issuer,
+    resolve: Arc<dyn Resolve>,
 }
 
 impl TransactionTokens {
@@ -48,19 +68,99 @@ impl TransactionTokens {
     pub fn new(rules: TxnTokenRules, keys: JwkSet) -> Self {
         Self {
             rules,
-            keys: Arc::new(RwLock::new(Arc::new(keys))),
+            source: Arc::new(RwLock::new(Source::Given(Arc::new(keys)))),
         }
     }
 
-    /// Replaces the keys. From the next request on, a token of a key that is gone is refused.
-    pub fn set_keys(&self, keys: JwkSet) {
-        let mut held = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        *held = Arc::new(keys);
+    /// Accepts tokens by these rules, signed with a key that the transaction token service of the
+    /// domain publishes.
+    ///
+    /// `service` is an issuer of `keys`, which fetch its keys, keep them fresh, and stop trusting
+    /// them when they are too old. If a token names an unknown key, [`Guard::admit`] fetches them
+    /// again. A guard that also takes these `keys` by
+    /// [`GuardBuilder::keys`](super::GuardBuilder::keys) accepts access tokens of the service as
+    /// well; otherwise give the service `PublishedKeys` of its own. The rules say whether a token
+    /// must name the service in `iss`.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    ///
+    /// use aims::fetch::Fetcher;
+    /// use aims::guard::TransactionTokens;
+    /// use aims::jose::provider;
+    /// use aims::keys::PublishedKeys;
+    /// use aims::oauth_wire::names::Issuer;
+    /// use aims::txn_token::TxnTokenRules;
+    ///
+    /// let service: Issuer = "https://tts.example".parse()?;
+    /// let fetcher = Arc::new(Fetcher::builder().build()?);
+    /// let keys = PublishedKeys::builder(fetcher, provider::default())
+    ///     .issuer_at(service.clone(), &"https://tts.example/keys.json".parse()?)?
+    ///     .build();
+    /// keys.load().await?;
+    /// keys.watch();
+    /// let rules = TxnTokenRules::new("trust-domain.example");
+    /// let tokens = TransactionTokens::published(rules, &keys, service);
+    /// # drop(tokens);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "fetch")]
+    #[must_use]
+    pub fn published(
+        rules: TxnTokenRules,
+        keys: &crate::keys::PublishedKeys,
+        service: Issuer,
+    ) -> Self {
+        Self::stored(rules, keys.issuers(), service, keys.clone())
     }
 
-    fn keys(&self) -> Arc<JwkSet> {
-        let held = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&held)
+    /// Accepts tokens by these rules, signed with a key that this store has for the service. If a
+    /// token names an unknown key, or the keys are stale, [`Guard::admit`] asks the resolver with
+    /// [`Need::TransactionKeys`].
+    #[must_use]
+    pub fn stored(
+        rules: TxnTokenRules,
+        store: Arc<IssuerStore>,
+        service: Issuer,
+        resolver: impl Resolve + 'static,
+    ) -> Self {
+        let fetched = Fetched {
+            store,
+            service,
+            resolve: Arc::new(resolver),
+        };
+        Self {
+            rules,
+            source: Arc::new(RwLock::new(Source::Fetched(fetched))),
+        }
+    }
+
+    /// Replaces the keys. From the next request on, a token of a key that is gone is refused. Keys
+    /// that were fetched so far are fetched no more.
+    pub fn set_keys(&self, keys: JwkSet) {
+        let mut held = self.source.write().unwrap_or_else(PoisonError::into_inner);
+        *held = Source::Given(Arc::new(keys));
+    }
+
+    fn source(&self) -> Source {
+        let held = self.source.read().unwrap_or_else(PoisonError::into_inner);
+        held.clone()
+    }
+
+    fn fetched(&self) -> Option<Fetched> {
+        match self.source() {
+            Source::Given(_) => None,
+            Source::Fetched(fetched) => Some(fetched),
+        }
+    }
+
+    /// Returns the service, if the store of its keys does not know it.
+    fn unknown_service(&self) -> Option<Issuer> {
+        let fetched = self.fetched()?;
+        let is_known = fetched.store.snapshot().is_configured(&fetched.service);
+        (!is_known).then_some(fetched.service)
     }
 }
 
@@ -79,6 +179,10 @@ impl Transactions {
         capacity: usize,
         skew: Option<Skew>,
     ) -> Result<Self, BuildError> {
+        if let Some(issuer) = tokens.unknown_service() {
+            let issuer = issuer.as_str().to_owned();
+            return Err(BuildError::TransactionService { issuer });
+        }
         let rules = tokens.rules.clone();
         let rules = match skew {
             Some(skew) => rules.with_skew(skew),
@@ -91,8 +195,46 @@ impl Transactions {
         })
     }
 
-    pub(super) fn verify(&self, text: &str, now: UnixTime) -> Result<TxnToken, Error> {
-        self.known.verify(text, &self.tokens.keys(), now)
+    /// Verifies a token with the current keys. The refusal is for keys that are too old, which say
+    /// nothing of the token.
+    pub(super) fn verify(
+        &self,
+        text: &str,
+        now: UnixTime,
+    ) -> Result<Result<TxnToken, Error>, Refused> {
+        let fetched = match self.tokens.source() {
+            Source::Given(keys) => return Ok(self.known.verify(text, &keys, now)),
+            Source::Fetched(fetched) => fetched,
+        };
+        let issuers = fetched.store.snapshot();
+        let keys = issuers.trusted_keys(&fetched.service, now);
+        let keys = keys.map_err(|stale| {
+            // Like a bad token: a 503 would say that the service cannot be reached.
+            let answer = ErrorResponse::Problem(transaction::NOT_ACCEPTED);
+            let code = "guard.transaction_keys_stale";
+            let refused = Refused::of(code, stale.kind(), answer, &stale);
+            refused.or_after(self.need())
+        })?;
+        let verified = match keys {
+            Some(keys) => self.known.verify(text, keys, now),
+            None => Err(Error::Token(aims_jose::Error::UnknownKey)),
+        };
+        Ok(verified)
+    }
+
+    /// Returns the question for the keys of the service, if they are fetched.
+    pub(super) fn need(&self) -> Option<Need> {
+        let fetched = self.tokens.fetched()?;
+        Some(Need::TransactionKeys(fetched.service.as_str().to_owned()))
+    }
+
+    /// Asks what fetches the keys, and waits for at most the deadline.
+    pub(super) async fn resolve(&self, need: Need, deadline: Duration) -> Resolved {
+        let Some(fetched) = self.tokens.fetched() else {
+            return Resolved::Unchanged;
+        };
+        let answer = within(deadline, fetched.resolve.resolve(need)).await;
+        answer.unwrap_or(Resolved::Unchanged)
     }
 }
 

@@ -105,7 +105,9 @@ impl Resolve for SharedReplay {
         Box::pin(async move {
             match need {
                 Need::SharedReplay(proofs) => Resolved::Spent(self.spend(&proofs).await),
-                Need::Bundle(_) | Need::IssuerKeys(_) => Resolved::Unchanged,
+                Need::Bundle(_) | Need::IssuerKeys(_) | Need::TransactionKeys(_) => {
+                    Resolved::Unchanged
+                }
                 Need::Introspection(_) | Need::Decision(_) => Resolved::Unavailable,
             }
         })

@@ -1,4 +1,4 @@
-//! What the metadata of a guard say of the access tokens that it accepts (RFC 9728 §2).
+//! Metadata of a guard that accepts one binding of access tokens alone (RFC 9728 §2).
 
 use aims::guard::{ClientCertificates, Dpop, GuardBuilder, HttpSignatures, Trusting};
 use aims::oauth_wire::metadata::ResourceMetadata;

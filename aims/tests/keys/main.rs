@@ -9,6 +9,7 @@
 )]
 
 mod age;
+mod announced;
 #[path = "../common/mod.rs"]
 mod common;
 mod discovery;
@@ -17,4 +18,5 @@ mod removed;
 mod rotation;
 mod sleep;
 mod support;
+mod transactions;
 mod watch;

@@ -42,7 +42,8 @@ impl Subscriber for Lines {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line(String::new());
         event.record(&mut line);
-        line.0.push_str(&format!("level={} ", event.metadata().level()));
+        line.0
+            .push_str(&format!("level={} ", event.metadata().level()));
         self.0.lock().unwrap().push(line.0);
     }
 

@@ -15,8 +15,12 @@ pub(in crate::guard) fn verify(
     text: &str,
     now: UnixTime,
 ) -> Result<TxnToken, Refused> {
-    let token = transactions.verify(text, now);
-    token.map_err(|error| refused(&error))
+    let verified = transactions.verify(text, now)?;
+    verified.map_err(|error| {
+        let is_unknown = matches!(error, Error::Token(aims_jose::Error::UnknownKey));
+        let need = transactions.need().filter(|_| is_unknown);
+        refused(&error).or_after(need)
+    })
 }
 
 /// Refuses a revoked token, cached or not.
@@ -36,7 +40,10 @@ pub(in crate::guard) fn check_revoked(
 pub(in crate::guard) fn refused(error: &Error) -> Refused {
     let answer = match error.code() {
         "jws.too_long" => ErrorResponse::TooLarge,
-        _ => ErrorResponse::Problem("the transaction token was not accepted"),
+        _ => ErrorResponse::Problem(NOT_ACCEPTED),
     };
     Refused::of(error.code(), error.kind(), answer, error)
 }
+
+/// The answer to a request whose transaction token is not accepted, whatever the reason.
+pub(in crate::guard) const NOT_ACCEPTED: &str = "the transaction token was not accepted";
