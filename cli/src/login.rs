@@ -47,7 +47,7 @@ pub(crate) fn login(login: &Login) -> Result<Zeroizing<String>, Failure> {
         };
         let requested = connection.scopes();
         let added = token.scopes().iter().map(Scope::as_str);
-        let added: Vec<&str> = added.filter(|it| !requested.contains(*it)).collect();
+        let added: Vec<&str> = added.filter(|it| !requested.contains(it)).collect();
         let added = match &*added {
             added if added.is_empty() || requested.is_empty() => String::new(),
             added => format!("added      {}, by the server\n", added.join(" ")),

@@ -150,7 +150,7 @@ impl<'a> Server<'a> {
         token: &Token,
         target: &Target,
     ) -> Result<Token, Failure> {
-        let grant = Refresh::of(token, target.clone(), client.rules);
+        let grant = Refresh::of(token, target.clone(), client.rules.clone());
         self.token(client, grant.ok_or("no refresh token")?).await
     }
 

@@ -167,8 +167,8 @@ impl World<'_> {
         };
         let strict = Client::with_key("our-agent", &self.own)?;
         let wide = Client::with_key("our-wide", &self.own)?;
-        let without = TokenRules::new().omit_resource();
-        let (wide, asked) = (wide.with_rules(without), grant()?);
+        let without = || TokenRules::new().omit_resource();
+        let (wide, asked) = (wide.with_rules(without()), grant()?);
         let token = self.server.token(&self.agent, grant()?).await?;
         let url = format!("{}/jwt/call", self.tool);
         let called = self.server.call(&url, &token).await?;
@@ -178,7 +178,7 @@ impl World<'_> {
         let stranger = Client::with_key("our-agent", &stranger.with_key_id("own"))?;
         let (first, second, third) = (grant()?, grant()?, grant()?);
         let refused = "oauth.refused invalid_client";
-        let stranger = stranger.with_rules(without);
+        let stranger = stranger.with_rules(without());
         self.ask("signed by another key", refused, &stranger, first)
             .await;
         // Keycloak answers 500 to client credentials with `resource`.
@@ -196,7 +196,7 @@ impl World<'_> {
             asked,
         )
         .await;
-        let lenient = wide.with_rules(without.clone().accept_wider_scopes());
+        let lenient = wide.with_rules(without().accept_wider_scopes());
         self.ask("the same, accepted by name", "ok", &lenient, third)
             .await;
         let upstream = self.upstream.clone();
@@ -207,7 +207,7 @@ impl World<'_> {
             Ok(signed.sign(&upstream)?.into_secret())
         };
         let workload = SpiffeJwt::new(WORKLOAD.parse()?, svid).accept_unlisted_method();
-        let workload = Client::of(workload).with_rules(without);
+        let workload = Client::of(workload).with_rules(without());
         let asked = self.credentials()?;
         self.ask(
             "a JWT-SVID (SPIFFE client authentication)",
@@ -217,7 +217,7 @@ impl World<'_> {
         )
         .await;
         let key = DpopKey::generate(provider::default())?;
-        let bound = Client::with_key("our-dpop", &self.own)?.with_rules(without);
+        let bound = Client::with_key("our-dpop", &self.own)?.with_rules(without());
         let asked = self.credentials()?;
         self.ask(
             "without a proof, where Keycloak requires one",
@@ -349,11 +349,11 @@ impl World<'_> {
         self.table
             .part("the project's client: token exchange (RFC 8693)");
         // A login with `resource` has only that in `aud`; these tokens are for the clients.
-        let without = TokenRules::new().omit_resource();
+        let without = || TokenRules::new().omit_resource();
         let target = self.target("tools.call")?;
         let mut callers = Vec::new();
         for app in ["our-device", "our-brief"] {
-            let app = Client::public(app)?.with_rules(without);
+            let app = Client::public(app)?.with_rules(without());
             let login = self.server.by_device(&app, target.clone()).await?;
             callers.push(login);
         }
@@ -395,7 +395,7 @@ impl World<'_> {
             exchanged,
         )
         .await;
-        let wide = Client::with_key("our-wide", &self.own)?.with_rules(without);
+        let wide = Client::with_key("our-wide", &self.own)?.with_rules(without());
         let exchanged = exchange(caller);
         self.ask(
             "more scopes than were asked for",
@@ -404,7 +404,7 @@ impl World<'_> {
             exchanged,
         )
         .await;
-        let lenient = wide.clone().with_rules(without.accept_wider_scopes());
+        let lenient = wide.clone().with_rules(without().accept_wider_scopes());
         let exchanged = exchange(caller);
         let step = "the same, where the program accepts wider scopes of this server";
         self.ask(step, "grant.wider", &lenient, exchanged).await;
@@ -429,7 +429,7 @@ impl World<'_> {
         )
         .await;
         let key = DpopKey::generate(provider::default())?;
-        let bound = Client::with_key("our-dpop", &self.own)?.with_rules(without);
+        let bound = Client::with_key("our-dpop", &self.own)?.with_rules(without());
         let token = self
             .server
             .token(&bound.bound_to(&key), exchange(caller))
