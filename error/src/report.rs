@@ -144,7 +144,7 @@ mod tests {
             "no port: invalid digit found in string"
         );
         assert_eq!(report.error().to_string(), "no port");
-        let source = report.error().source().map(ToString::to_string);
+        let source = report.error().source().map(|it| it.to_string());
         assert_eq!(source.as_deref(), Some("invalid digit found in string"));
     }
 
