@@ -36,12 +36,9 @@ pub(crate) fn jwt(typ: &str, claims: &Value) -> SecretText {
 
 /// Returns the object with these members; `null` removes one.
 pub(crate) fn with(mut base: Value, changes: &Value) -> Value {
-    for (name, value) in changes.as_object().unwrap() {
-        base[name] = value.clone();
-    }
-    base.as_object_mut()
-        .unwrap()
-        .retain(|_, value| !value.is_null());
+    let members = base.as_object_mut().unwrap();
+    members.extend(changes.as_object().unwrap().clone());
+    members.retain(|_, value| !value.is_null());
     base
 }
 
