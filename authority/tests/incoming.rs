@@ -524,6 +524,16 @@ fn the_resource_is_the_grants() {
         let both = json!([TOOLS, FILES]);
         assert_eq!(world.changed(typ, "resource", both), target());
     }
+    let world = World::with(|key| {
+        let rows = ScopeTable::new([("look", "read")]).unwrap();
+        every(key).scopes(FILES, rows)
+    });
+    for typ in TYPES {
+        let grant = world.signed(typ, &good(typ));
+        let found = world.present_as("agent", &grant, &[("resource", FILES)]);
+        assert_eq!(found, target());
+        assert!(world.changed(typ, "resource", json!(FILES)).is_ok());
+    }
     let world = World::with(|key| every(key).default_resource(TOOLS));
     let mut claims = good(ID_JAG);
     claims.as_object_mut().unwrap().remove("resource");
@@ -675,7 +685,9 @@ fn rules_are_checked_at_the_start() {
     };
     let issuer: aims_oauth_wire::names::Issuer = PARTNER.parse().unwrap();
     let own = aims_oauth_wire::names::Issuer::loopback(BASE).unwrap();
-    let named = IncomingGrants::new(own, store(&partner), Arc::new(Subjects)).accept_id_jag();
+    let keys = store(&partner);
+    keys.name(&own);
+    let named = IncomingGrants::new(own, keys, Arc::new(Subjects)).accept_id_jag();
     assert_eq!(fails(named), "authority.domain");
     assert_eq!(fails(rules(&partner)), "authority.domain");
     let empty = Arc::new(IssuerStore::new());
