@@ -273,7 +273,7 @@ fn a_poll_before_the_decision_is_logged_as_pending() {
             assert_eq!(found, refused(400, error), "{after}");
         })
     };
-    // A subscriber that comes after both events were registered gets them, whatever tests run beside.
+    // A subscriber that comes after both events were registered gets them.
     for (after, error) in [(0, "authorization_pending"), (1, "slow_down")] {
         assert_eq!(
             poll(&authority, &key, &id, at(NOW + after)),
