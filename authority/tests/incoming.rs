@@ -368,6 +368,18 @@ fn a_grant_of_a_transaction_is_checked() {
     assert_eq!(found, invalid(reason));
 }
 
+/// JWTA-20, TXC-04: the maximum lifetime of the rules is that of each profile.
+#[test]
+fn the_rules_may_shorten_grants() {
+    let world = World::with(|partner| every(partner).max_lifetime(Duration::from_secs(60)));
+    for typ in TYPES {
+        let good = world.changed(typ, "exp", json!(NOW + 60));
+        assert!(good.is_ok(), "{typ} {good:?}");
+        let long = world.changed(typ, "exp", json!(NOW + 61));
+        assert_eq!(long.unwrap_err().0, "invalid_grant", "{typ}");
+    }
+}
+
 /// JWTA-20: signature, issuer and algorithm.
 #[test]
 fn the_signature_is_of_a_trusted_issuer() {

@@ -12,8 +12,8 @@ mod common;
 use std::sync::Arc;
 
 use aims_authority::{
-    Authority, Client, Exchange, ExchangeTable, MapSubject, Resource, Transaction,
-    TransactionPolicy,
+    Authority, Client, Exchange, ExchangeTable, MapSubject, NameSubject, OutgoingGrants, Resource,
+    Transaction, TransactionPolicy,
 };
 use aims_jose::jwk::PublicJwkSet;
 use aims_jose::key::SigningKey;
@@ -29,6 +29,9 @@ use serde_json::{Map, Value, json};
 
 const PARTNER: &str = "https://as.partner.example";
 const OTHER: &str = "https://other.example";
+const BANK: &str = "https://as.bank.example";
+const CLUB: &str = "https://as.club.example";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 
 type Answer = Result<Value, (u16, String)>;
 
@@ -44,6 +47,15 @@ impl MapSubject for Subjects {
             "batch" => Some("gateway".to_owned()),
             _ => None,
         }
+    }
+}
+
+#[derive(Debug)]
+struct Names;
+
+impl NameSubject for Names {
+    fn name(&self, _audience: &str, subject: &str) -> Option<String> {
+        Some(subject.to_owned())
     }
 }
 
@@ -94,16 +106,24 @@ impl World {
             .set(&PARTNER.parse().unwrap(), keys.as_bytes(), AWS_LC)
             .unwrap();
         let client = |id: &str| Client::with_keys(id, key_set(&gateway)).allow(FILES, ["read"]);
+        let grants = |audience: &str| {
+            OutgoingGrants::new(audience.parse().unwrap(), Arc::new(Names)).issue_jwt()
+        };
         let authority = builder()
             .resource(Resource::new(OTHER).with_scopes(["read"]))
             .exchange(Arc::new(table))
             .transactions(Arc::new(shop))
             .subject_issuers(Arc::new(store), Arc::new(Subjects))
+            // This one is for tokens of this server alone.
+            .outgoing_grants(grants(BANK).scopes(TOOLS, rows()))
+            .outgoing_grants(grants(CLUB).issuer_scopes(PARTNER, TOOLS, rows()))
             .client(
                 client("gateway")
                     .serves(TOOLS)
                     .serves(FILES)
-                    .allow(OTHER, ["read"]),
+                    .allow(OTHER, ["read"])
+                    .known_as(BANK, "shop")
+                    .known_as(CLUB, "shop"),
             )
             .client(client("plain"))
             .client(client("files").serves(FILES))
@@ -332,4 +352,25 @@ fn another_issuer_has_only_what_the_operator_gave_it() {
     // A subject is not mapped to a client.
     let answer = world.exchange("sub", json!("batch"), now());
     assert_eq!(answer, refused(503, "server_error"));
+}
+
+/// CHN-07: a token of another issuer leaves for a third domain by a table for that issuer alone.
+#[test]
+fn another_issuer_gets_no_grant_by_the_table_of_own_tokens() {
+    let world = World::new();
+    let token = sign("at+jwt", &good(), &world.partner);
+    let ask = |audience: &str| {
+        let asked = [
+            ("requested_token_type", JWT),
+            ("audience", audience),
+            ("resource", ""),
+        ];
+        world.exchange_as("gateway", &token, &asked, now())
+    };
+    assert_eq!(ask(BANK), refused(400, "invalid_target"));
+    let granted = ask(CLUB).unwrap();
+    assert_eq!(granted["scope"], "read");
+    let grant = claims(granted["access_token"].as_str().unwrap());
+    assert_eq!(grant["sub"], "partner:alice");
+    assert_eq!(grant["act"]["act"], json!({"iss": PARTNER, "sub": "app"}));
 }

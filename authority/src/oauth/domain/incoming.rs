@@ -137,7 +137,7 @@ impl IncomingGrants {
     }
 
     /// Sets the maximum lifetime of a grant, from a second to an hour. Defaults to 5 minutes. A
-    /// grant that carries a transaction never lives longer than that.
+    /// grant that carries a transaction never lives longer than 5 minutes.
     #[must_use]
     pub const fn max_lifetime(mut self, longest: Duration) -> Self {
         self.longest = longest;

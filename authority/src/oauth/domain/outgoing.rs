@@ -64,7 +64,8 @@ pub struct OutgoingGrants {
     pub(crate) subjects: Arc<dyn NameSubject>,
     pub(crate) profiles: BTreeSet<Profile>,
     pub(crate) resources: Vec<Resource>,
-    pub(crate) scopes: BTreeMap<String, ScopeTable>,
+    /// By the issuer of the subject token, if it is another, and the resource that it is for.
+    pub(crate) scopes: BTreeMap<(Option<String>, String), ScopeTable>,
     pub(crate) context: BTreeSet<String>,
     pub(crate) lifetime: Duration,
 }
@@ -117,9 +118,26 @@ impl OutgoingGrants {
 
     /// Sets what becomes of the scopes of tokens for a resource of this server, as rows of a scope
     /// here and a scope there. For transaction tokens, `from` is the trust domain.
+    ///
+    /// [`issuer_scopes`](Self::issuer_scopes) is about tokens of other issuers.
     #[must_use]
     pub fn scopes(mut self, from: impl Into<String>, table: ScopeTable) -> Self {
-        self.scopes.insert(from.into(), table);
+        self.scopes.insert((None, from.into()), table);
+        self
+    }
+
+    /// Sets what becomes of the scopes of access tokens of another issuer for a resource, as rows
+    /// of a scope of that issuer and a scope there. By default they give no grants: a token of
+    /// another issuer stays out of domains that the operator opened to tokens of this server.
+    #[must_use]
+    pub fn issuer_scopes(
+        mut self,
+        issuer: impl Into<String>,
+        from: impl Into<String>,
+        table: ScopeTable,
+    ) -> Self {
+        self.scopes
+            .insert((Some(issuer.into()), from.into()), table);
         self
     }
 

@@ -200,10 +200,17 @@ impl<'a> Assertion<'a> {
         }
         let malformed = |_unexplained| bad("a claim is missing or malformed");
         let payload: &RawValue = grant.unspent().claims().map_err(malformed)?;
+        let claims: Claims = grant.unspent().claims().map_err(malformed)?;
+        // The profile permits five minutes, and the rules perhaps less.
+        let times = Times::new(Some(claims.exp), claims.nbf, Some(claims.iat));
+        let longest = TimeRules::new().with_max_lifetime(rules.longest);
+        longest
+            .check(&times, now)
+            .map_err(|error| refused(error.code(), "it lives too long"))?;
         Ok(Self {
             rules,
             profile: Profile::Transaction,
-            claims: grant.unspent().claims().map_err(malformed)?,
+            claims,
             payload: payload.get().as_bytes().to_vec(),
             unspent: Unspent::Transaction(Box::new(grant)),
         })

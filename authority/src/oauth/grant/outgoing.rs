@@ -101,7 +101,8 @@ impl<'a> Outgoing<'a> {
             });
         }
         let rules = self.rules;
-        let table = rules.scopes.get(&subject.from).ok_or(Error::Target)?;
+        let row = (subject.issuer.clone(), subject.from.clone());
+        let table = rules.scopes.get(&row).ok_or(Error::Target)?;
         let name = rules
             .subjects
             .name(rules.audience.as_str(), &subject.subject);

@@ -62,7 +62,7 @@ pub(crate) struct SubjectIssuers {
 pub(super) struct Subject {
     pub(super) kind: Kind,
     /// Its issuer, if that is not this server.
-    issuer: Option<String>,
+    pub(super) issuer: Option<String>,
     /// `sub` of the new token.
     pub(super) subject: String,
     /// The client that the token was issued to.
