@@ -39,6 +39,8 @@ struct Read;
 ///
 /// // The path names the tool, and the content is its arguments.
 /// let calls = CallReader::new(|head, content| match head.uri.path().strip_prefix("/tools/") {
+///     // Routers decode parameters: `%74ransfer` would be another tool here, and `transfer` there.
+///     Some(tool) if tool.contains('%') => Err("the name of the tool is encoded".into()),
 ///     Some(tool) => Ok(Some(ToolCall::new(tool, Some(content))?)),
 ///     None => Ok(None),
 /// });
@@ -72,6 +74,10 @@ impl CallReader {
     ///
     /// The tool must act on what the function read: on the [`ToolCall`] in the extensions of the
     /// request, or on the same bytes.
+    ///
+    /// Return an error for a request that others could read in another way, such as a path with
+    /// percent-encodings: `None`, or the name of another tool, means that the request needs no
+    /// [approval](crate::Requirements::approved_tools).
     pub fn new(
         read: impl Fn(&Parts, &[u8]) -> Result<Option<ToolCall>, BoxError> + Send + Sync + 'static,
     ) -> Self {
