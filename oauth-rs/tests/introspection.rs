@@ -6,6 +6,8 @@
 )]
 
 mod common;
+#[path = "../../jose/tests/twin/mod.rs"]
+mod twin;
 
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ use common::{ISSUER, NOW, RESOURCE, World, at};
 use http::Response;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
+use twin::twin;
 
 const TEXT: &str = "opaque-1";
 const CEILING: Duration = Duration::from_secs(60);
@@ -55,9 +58,18 @@ fn answer(body: &Value) -> Introspection {
 }
 
 fn judge(world: &World, body: &Value, now: UnixTime) -> Result<AccessToken, Error> {
+    judge_text(world, TEXT, body, now)
+}
+
+fn judge_text(
+    world: &World,
+    text: &str,
+    body: &Value,
+    now: UnixTime,
+) -> Result<AccessToken, Error> {
     let issuers = world.issuers.snapshot();
     AccessToken::introspected(
-        &Hashed::of(TEXT),
+        &Hashed::of(text),
         &answer(body),
         &ISSUER.parse().unwrap(),
         &issuers,
@@ -542,4 +554,34 @@ fn jwts_are_introspected_by_rules_alone() {
     assert_eq!(asks(&other), None);
     assert_eq!(asks(TEXT), None);
     assert_eq!(asks("eyJ.eyJ.x"), None);
+}
+
+/// T-029, T-142: an issuer may report a JWT as active with each encoding of its signature:
+/// (r, n − s), and base64url with other trailing bits. All have one hash for revocations and
+/// approvals.
+#[test]
+fn an_introspected_jwt_has_one_signed_hash() {
+    let world = World::new();
+    let hashes = |text: &str| {
+        let token = judge_text(&world, text, &good(), at(NOW)).unwrap();
+        (*token.hash(), *token.signed_hash())
+    };
+    let text = world.token();
+    // The last of 86 characters has four bits that no byte uses.
+    let mut padded = text.clone();
+    padded.pop();
+    padded.push(if text.ends_with('B') { 'C' } else { 'B' });
+    let (hash, signed_hash) = hashes(&text);
+    for other in [twin(&text), padded] {
+        assert_ne!(hashes(&other).0, hash);
+        assert_eq!(hashes(&other).1, signed_hash);
+    }
+    // Another token, and an opaque text.
+    assert_ne!(
+        hashes(&world.token_with(&json!({"jti": "2"}))).1,
+        signed_hash
+    );
+    let (hash, signed_hash) = hashes("a.b.c");
+    assert_eq!(hash, signed_hash);
+    assert_ne!(hashes("a.b.d").1, signed_hash);
 }

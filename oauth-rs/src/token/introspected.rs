@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aims_error::shown;
 use aims_jose::digest::Hashed;
+use aims_jose::jws::Unverified;
 use aims_jose::jwt::Times;
 use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::introspection::Introspection;
@@ -121,8 +122,7 @@ impl AccessToken {
         );
         Ok(Self(Arc::new(Inner {
             hash: *token.sha256(),
-            // An opaque text has only one form.
-            signed_hash: *token.sha256(),
+            signed_hash: signed_hash(token, rules),
             issuer: issuer.to_owned(),
             subject,
             jwt_id: answer.jwt_id().map(str::to_owned),
@@ -148,6 +148,13 @@ impl AccessToken {
             },
         })))
     }
+}
+
+/// Returns the hash that all spellings of a token share. A JWT that its issuer is asked about has
+/// several texts, because its signature has several encodings. Any other text has one.
+fn signed_hash(token: &Hashed<'_>, rules: &AccessTokenRules) -> [u8; 32] {
+    let jwt = Unverified::parse_ignoring_key_references(token.text(), rules.max_len);
+    jwt.map_or_else(|_opaque| *token.sha256(), |jwt| jwt.signed_hash())
 }
 
 /// Refuses other kinds of tokens: a server may also report a refresh token or an ID token as
