@@ -48,6 +48,7 @@ const BESIDE: &[&str] = &[
     "aims-interop-oauth",
     "aims-interop-redis",
     "aims-interop-refresh-storm",
+    "aims-keyring",
 ];
 /// Crates that do I/O. No library below the top layer requires one of them; `aims-fetch` is itself
 /// optional everywhere.
@@ -236,6 +237,7 @@ fn the_index_has_every_error_code_once() {
             aims_oauth_client::Error::CODES,
             aims_oauth_client::Error::KINDS,
         ),
+        (aims_keyring::Error::CODES, aims_keyring::Error::KINDS),
         (aims_oauth_rs::Error::CODES, aims_oauth_rs::Error::KINDS),
         (aims_oauth_wire::Error::CODES, aims_oauth_wire::Error::KINDS),
         (

@@ -185,6 +185,13 @@ async fn connect(
 }
 
 fn store(session: &Session) -> Result<FileStore, Failure> {
+    if session.keyring {
+        let path = match &session.store {
+            Some(store) => store.clone(),
+            None => folder("XDG_STATE_HOME", ".local/state")?.join("tokens"),
+        };
+        return in_keyring(path);
+    }
     let (path, key) = match (&session.store, &session.key_file) {
         (Some(store), Some(key)) => (store.clone(), key.clone()),
         (Some(store), None) => (store.clone(), store.with_extension("key")),
@@ -196,6 +203,28 @@ fn store(session: &Session) -> Result<FileStore, Failure> {
         }
     };
     FileStore::open(path, key).map_err(|error| refused(&error))
+}
+
+/// Opens the store whose key is in the keyring. Without a keyring it is not kept elsewhere.
+#[cfg(feature = "keyring")]
+fn in_keyring(path: PathBuf) -> Result<FileStore, Failure> {
+    let keyring = aims_keyring::Keyring::system();
+    let key = keyring.and_then(|keyring| keyring.sealing_key(&path));
+    let key = key.map_err(|error| Failure::Refused {
+        code: error.code(),
+        detail: format!(
+            "{}; without `--keyring`, the key is in the file of `--key-file`",
+            Chain(&error)
+        ),
+    })?;
+    FileStore::open_with(path, key).map_err(|error| refused(&error))
+}
+
+#[cfg(not(feature = "keyring"))]
+fn in_keyring(_path: PathBuf) -> Result<FileStore, Failure> {
+    Err(Failure::Usage(
+        "this program was built without the feature `keyring`: keep the key in the file of `--key-file`, or install it with `cargo install --features keyring`",
+    ))
 }
 
 /// Returns the folder of this program, and creates it for its user alone.

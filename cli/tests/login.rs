@@ -302,6 +302,36 @@ fn scopes_that_a_server_adds() {
     assert!(renewed.status.success(), "{renewed:?}");
 }
 
+/// Without a keyring the key is not kept elsewhere, no server is asked, and no file is made.
+#[test]
+fn a_keyring_that_is_not_there() {
+    let world = World::new("keyring");
+    for words in [
+        &["login", "--no-browser"][..],
+        &["token", "get"],
+        &["logout"],
+    ] {
+        let mut command = world.command(words);
+        command.arg("--keyring");
+        // A desktop has a keyring; this session has none.
+        command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+        let refused = command.output().unwrap();
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains("--key-file"), "{told}");
+        let (code, status) = match cfg!(feature = "keyring") {
+            true => ("keyring.unavailable", 1),
+            false => ("cli.usage", 2),
+        };
+        assert!(told.contains(code), "{told}");
+        assert_eq!(refused.status.code(), Some(status), "{told}");
+    }
+    assert!(world.paths().is_empty());
+    assert!(!world.folder.join("tokens").exists());
+    assert!(!world.folder.join("tokens.key").exists());
+    let both = world.run(&["login", "--keyring", "--key-file", "key"]);
+    assert_eq!(both.status.code(), Some(2));
+}
+
 /// A server that is not accepted gets nothing, and a store that others can read is not used.
 #[test]
 fn refusals() {

@@ -29,6 +29,10 @@ pub(crate) struct Session {
     /// --store, to that path with the extension key
     #[arg(long, value_name = "FILE")]
     pub(crate) key_file: Option<PathBuf>,
+    /// Keep the key of that file in the keyring of the desktop (Secret Service) instead. Needs a
+    /// program that was built with the feature `keyring`
+    #[arg(long, conflicts_with = "key_file")]
+    pub(crate) keyring: bool,
     /// Also connect to private addresses, for a tool or a server in the own network
     #[arg(long)]
     pub(crate) allow_private_networks: bool,
