@@ -61,7 +61,7 @@ fn call(web: &Web, key: &SigningKey) -> Parts {
     request
 }
 
-/// TXN-04: the service rotates its keys in the middle of traffic: one fetch serves all that wait,
+/// TXN-28: the service rotates its keys in the middle of traffic: one fetch serves all that wait,
 /// tokens of the old key stay good while it is published, and no longer.
 #[tokio::test(start_paused = true)]
 async fn the_keys_rotate_in_mid_traffic() {
