@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "what goes wrong has no figure")]
 #![expect(clippy::print_stdout, reason = "a program that prints its figures")]
 
+mod client;
 mod digests;
 mod load;
 mod memory;
@@ -99,6 +100,7 @@ const GROUPS: &[(&str, Figures)] = &[
     ("memory", memory::figures),
     ("requests", requests::figures),
     ("resource", resource::figures),
+    ("client", client::figures),
     ("load", load::figures),
     ("redis", shared::figures),
 ];
