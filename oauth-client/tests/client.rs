@@ -448,6 +448,7 @@ fn codes_are_unique_and_complete() {
         Error::Assertion { reason: "" },
         Error::NeedsUser { last: None },
         Error::Details,
+        Error::Approval { reason: "" },
         Error::Redirect,
         Error::UnsupportedServer { reason: "" },
         Error::Callback { reason: "" },
