@@ -169,7 +169,9 @@ impl Connector {
     ///
     /// A tool can then send the user to a server of an attacker. Use it for a program whose user
     /// sees the server that they log in to, and for clients without a secret or with one for each
-    /// server.
+    /// server. No user logs in at a server whose authorization and token endpoint have different
+    /// origins and whose answers do not name it (`iss`, RFC 9207), unless its issuer is accepted by
+    /// name.
     pub fn accept_any_issuer(self) -> Self {
         self.with(|settings| settings.any_issuer = true)
     }

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
+use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata, Switch};
+use url::Url;
 
 use super::Settings;
 use super::find::Found;
@@ -54,6 +55,12 @@ impl Way {
         }
         if !offers(&found.server, self) && !found.is_assumed {
             return Some("the server does not offer the grant");
+        }
+        if self == Self::User && settings.any_issuer && may_mix_up(settings, &found.server) {
+            return Some(
+                "the endpoints of the server have two origins, and its answers do not name it \
+                 (`iss`), so that they may be of two servers; accept its issuer by name",
+            );
         }
         None
     }
@@ -108,4 +115,23 @@ impl fmt::Display for Way {
             Self::User => "authorization code, by a user in a browser",
         })
     }
+}
+
+/// Whether a server that is accepted unnamed may have put the authorization endpoint of another one
+/// into its metadata, to get the codes of that server (RFC 9700 §4.4). `iss` in the answer would
+/// show it. Endpoints of one origin gain nothing.
+fn may_mix_up(settings: &Settings, server: &ServerMetadata) -> bool {
+    let issuer = server.issuer();
+    let is_named = settings
+        .issuers
+        .iter()
+        .any(|it| it.equals_in_discovery(issuer));
+    if is_named || server.is_on(Switch::AuthorizationResponseIss) {
+        return false;
+    }
+    let origin = |kind| {
+        let endpoint = server.endpoint(kind)?;
+        Some(Url::parse(endpoint.as_str()).ok()?.origin())
+    };
+    origin(EndpointKind::Authorization) != origin(EndpointKind::Token)
 }

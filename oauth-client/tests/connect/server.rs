@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex};
 use aims_oauth_client::{Connector, Error, Way};
 use aims_oauth_wire::token::Form;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::world::{
     TOOL, User, challenged, connected, connector, native, none, paths, tool, world,
 };
-use crate::common::{Script, code};
+use crate::common::{Paused, Script, code, with};
 
 /// An agent with a URL alone: discovery, registration, a login, a token; then the token is cached.
 #[tokio::test(start_paused = true)]
@@ -46,6 +47,37 @@ async fn from_a_url_to_a_token() {
         (form.get("client_id"), form.get("client_secret")),
         (Some("registered"), None)
     );
+}
+
+/// BCP-02: a server of an attacker that is accepted unnamed does not get the codes of another one.
+#[tokio::test(start_paused = true)]
+async fn an_unnamed_server_has_endpoints_of_one_origin() {
+    let mixed = json!({"authorization_endpoint": "https://honest.example/authorize"});
+    let named = with(
+        mixed.clone(),
+        &json!({"authorization_response_iss_parameter_supported": true}),
+    );
+    for (server, is_known, expected) in [
+        (json!({}), false, "ok"),
+        (mixed.clone(), false, "connect.no_way"),
+        // The answer must name the server; see `mixed_up::the_endpoint_of_another_server_answers`.
+        (named, false, "ok"),
+        // As some servers have it, which the program names.
+        (mixed, true, "ok"),
+    ] {
+        let (script, user) = (world(&json!({}), &server), User::default());
+        let mut any = Connector::new(native(), script.clone())
+            .with_clock(Paused(Instant::now()))
+            .by_user(user.clone())
+            .accept_any_issuer();
+        if is_known {
+            any = any.accept_issuers(["https://as.example".parse().unwrap()]);
+        }
+        let found = any.connect(&tool(), &none()).await;
+        assert_eq!(code(found), expected, "{server}");
+        let registered = paths(&script).iter().any(|it| it == "/register");
+        assert_eq!(registered, expected == "ok");
+    }
 }
 
 /// The places of a challenge are asked, and a server that is not accepted gets nothing.
