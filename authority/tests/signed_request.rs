@@ -92,6 +92,47 @@ fn a_signed_request_is_pushed() {
     assert_eq!(named(&answer, "state"), Some("signed"));
 }
 
+/// JAR-01: a request without its signature gets nothing, at either endpoint (RFC 9101 §10.5).
+#[test]
+fn a_client_may_have_to_sign() {
+    let key = es256();
+    let client = || {
+        Client::with_keys("batch", key_set(&key))
+            .redirect_uri(CALLBACK)
+            .allow(TOOLS, ["call"])
+    };
+    let claims = good();
+    let texts = claims.as_object().unwrap().iter();
+    let unsigned: Vec<(&str, &str)> = texts
+        .filter_map(|(name, value)| Some((name.as_str(), value.as_str()?)))
+        .filter(|(name, _)| !["iss", "aud"].contains(name))
+        .collect();
+    let own = || assertion(&key, now());
+    for (client, expected) in [(client(), 200), (client().require_signed_requests(), 400)] {
+        let authority = with_users().client(client).build(now()).unwrap();
+        let opened = open(&authority, &unsigned);
+        assert_eq!(opened.status(), expected);
+        assert_eq!(field(&opened, "location"), "");
+        let own = own();
+        let mut parameters = unsigned.clone();
+        parameters.extend([
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", own.as_str()),
+        ]);
+        let request = request("POST", "/par", &[FORM], &form(&parameters));
+        let answer = judged(&send(&authority, &request, now()));
+        match expected {
+            200 => assert!(answer.is_ok(), "{answer:?}"),
+            _ => assert_eq!(answer, refused(400, "invalid_request_object")),
+        }
+        // A signed one is as good as before.
+        assert!(push(&authority, &key, &signed(&claims, &key)).is_ok());
+        let text = signed(&claims, &key);
+        let opened = open(&authority, &[("client_id", "batch"), ("request", &text)]);
+        assert_eq!(opened.status(), 200);
+    }
+}
+
 /// Each request differs from a good one in one property.
 #[test]
 fn other_signed_requests_are_refused() {

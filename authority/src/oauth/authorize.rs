@@ -21,7 +21,7 @@ pub(crate) use self::request::{AuthorizationRequest, acr_values};
 use super::resource::is_workload_name;
 use super::store::{self, insert, is_secret, key_of, secret};
 use super::user::{User, UserAnswer, UserRequest};
-use super::{AuthorizationServer, Client, Login};
+use super::{AuthorizationServer, Client, Login, request_object};
 use crate::authority::Inner;
 use crate::endpoint::Call;
 use crate::identity::add;
@@ -146,7 +146,11 @@ impl AuthorizationServer {
                 let signed = signed.map_err(Refused::Page)?;
                 (self.resolve(&signed, &client, client_id)?, None)
             }
-            (None, None) => (self.resolve(form, &client, client_id)?, None),
+            (None, None) => {
+                // No redirect: an unsigned request of this client says nothing.
+                request_object::check_unsigned(&client).map_err(Refused::Page)?;
+                (self.resolve(form, &client, client_id)?, None)
+            }
         };
         let answer = request.answer().map_err(Refused::Page)?;
         if pushed.is_none() && client.flow.pushed_only {

@@ -23,6 +23,8 @@ pub(crate) struct CodeFlow {
     pub(crate) unverified: bool,
     /// Whether every authorization request must be pushed (RFC 9126 §6).
     pub(crate) pushed_only: bool,
+    /// Whether every authorization request must be signed (RFC 9101 §10.5).
+    pub(crate) signed_only: bool,
     /// The types of `authorization_details` that it may ask for.
     pub(crate) details: BTreeSet<String>,
     /// The resources whose tokens the client receives and may exchange (RFC 8693).
@@ -84,6 +86,14 @@ impl Client {
     #[must_use]
     pub const fn require_pushed_requests(mut self) -> Self {
         self.flow.pushed_only = true;
+        self
+    }
+
+    /// Refuses authorization requests of the client that are not signed (RFC 9101 §10.5), so that
+    /// nothing on the way takes the signature away and changes them. The client has keys.
+    #[must_use]
+    pub const fn require_signed_requests(mut self) -> Self {
+        self.flow.signed_only = true;
         self
     }
 

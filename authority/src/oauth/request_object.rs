@@ -88,6 +88,18 @@ impl AuthorizationServer {
     }
 }
 
+/// Refuses a request that is not signed, of a client that must sign.
+///
+/// # Errors
+///
+/// `as.request_object`.
+pub(super) const fn check_unsigned(client: &Client) -> Result<(), Error> {
+    if client.flow.signed_only {
+        return Err(bad_object("this client must sign its requests"));
+    }
+    Ok(())
+}
+
 /// Verifies a signed request for an approval, spends it, and returns its parameters.
 pub(super) fn read(
     server: &AuthorizationServer,

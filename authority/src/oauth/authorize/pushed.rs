@@ -13,7 +13,7 @@ use crate::authority::Inner;
 use crate::endpoint::Call;
 use crate::identity::add;
 use crate::oauth::store::{self, insert, is_secret, key_of, secret};
-use crate::oauth::{AuthorizationServer, Client, endpoint};
+use crate::oauth::{AuthorizationServer, Client, endpoint, request_object};
 use crate::{Error, Kind, answer};
 
 /// How long a pushed request waits for its user, who may have to sign in first, in seconds.
@@ -50,11 +50,14 @@ pub(crate) fn push(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, 
             reason: "a pushed request has no request_uri",
         });
     }
-    let signed = form.get("request").map(|text| {
+    let form = match form.get("request") {
         // The parameters beside it authenticate the client (RFC 9126 §3).
-        server.request_object(text, &who.client, &who.client_id, now)
-    });
-    let form = signed.transpose()?.unwrap_or(form);
+        Some(text) => server.request_object(text, &who.client, &who.client_id, now)?,
+        None => {
+            request_object::check_unsigned(&who.client)?;
+            form
+        }
+    };
     let resolved = server.resolve(&form, &who.client, &who.client_id);
     let mut request = resolved.map_err(Refused::into_error)?;
     if let Some(proven) = &proven {
