@@ -72,7 +72,7 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
     let (parts, body) = request.into_parts();
     match read(body, authority.limits().body).await {
         Ok(body) => {
-            let request = Request::from_parts(parts, body);
+            let request = Arc::new(Request::from_parts(parts, body));
             authority.learn_client(&request, source, clock.now()).await;
             authority.learn_keys(&request, source, clock.now()).await;
             let response = run(authority.clone(), endpoint, request, source, clock.now()).await;
@@ -89,23 +89,36 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
     }
 }
 
-/// Answers a request, on a thread for blocking work if the state may block.
+/// Answers a request.
 async fn run(
     authority: Authority,
     endpoint: &'static Endpoint,
-    request: Request<Vec<u8>>,
+    request: Arc<Request<Vec<u8>>>,
     source: Option<IpAddr>,
     now: UnixTime,
 ) -> Response<Vec<u8>> {
-    if !authority.oauth().state.may_block() {
-        return authority.run(endpoint, &request, source, now);
-    }
-    let path = request.uri().path().to_owned();
-    let (own, span) = (authority.clone(), tracing::Span::current());
-    let task = move || span.in_scope(|| own.run(endpoint, &request, source, now));
-    match tokio::task::spawn_blocking(task).await {
+    let asked = Arc::clone(&request);
+    let task = move |own: &Authority| own.run(endpoint, &asked, source, now);
+    match authority.off_thread(task).await {
         Ok(response) => response,
-        Err(error) => authority.refuse(&path, &Error::unavailable(error)),
+        Err(error) => authority.refuse(request.uri().path(), &error),
+    }
+}
+
+impl Authority {
+    /// Does what reads or writes the state, on a thread for blocking work if the state may block.
+    pub(crate) async fn off_thread<T: Send + 'static>(
+        &self,
+        task: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        if !self.oauth().state.may_block() {
+            return Ok(task(self));
+        }
+        let (own, span) = (self.clone(), tracing::Span::current());
+        let task = move || span.in_scope(|| task(&own));
+        tokio::task::spawn_blocking(task)
+            .await
+            .map_err(Error::unavailable)
     }
 }
 

@@ -12,12 +12,12 @@ mod common;
 #[path = "common/folder.rs"]
 mod folder;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
-use aims_authority::{Authority, MemoryState, SelfDescribed, State};
+use aims_authority::{Authority, Change, Kind, MemoryState, SelfDescribed, State, Stored};
 use aims_fetch::{Error, Fetch, FetchFuture};
-use aims_jose::time::SystemClock;
+use aims_jose::time::{SystemClock, UnixTime};
 use axum::body::Body;
 use common::browser::{code, named, open, page, redeem, redirected, submit, with, with_users};
 use common::endpoint::judged;
@@ -388,6 +388,70 @@ async fn a_url_is_a_client() {
         now(),
     ));
     assert_eq!(metadata["client_id_metadata_document_supported"], true);
+}
+
+/// A state that may block, and where it was used.
+#[derive(Debug, Default)]
+struct Slow(MemoryState, Mutex<BTreeSet<&'static str>>);
+
+impl Slow {
+    fn note(&self, kind: Kind) {
+        let is_async = std::thread::current().name() == Some("async");
+        if is_async || kind == Kind::ClientDocument {
+            let place = if is_async { "async" } else { "blocking" };
+            self.1.lock().unwrap().insert(place);
+        }
+    }
+}
+
+impl State for Slow {
+    fn load(
+        &self,
+        kind: Kind,
+        key: &str,
+        now: UnixTime,
+    ) -> Result<Option<Stored>, aims_authority::Error> {
+        self.note(kind);
+        self.0.load(kind, key, now)
+    }
+
+    fn swap(
+        &self,
+        kind: Kind,
+        key: &str,
+        change: Change<'_>,
+        now: UnixTime,
+    ) -> Result<bool, aims_authority::Error> {
+        self.note(kind);
+        self.0.swap(kind, key, change, now)
+    }
+}
+
+/// A slow state holds up no other request, also before the handler runs.
+#[test]
+fn documents_are_read_off_the_async_threads() {
+    let (web, state) = (Arc::new(Web::default()), Arc::new(Slow::default()));
+    web.documents
+        .lock()
+        .unwrap()
+        .insert(URL.to_owned(), document(&good_document()));
+    let builder = with_users().client_documents(rights(), web);
+    let authority = builder.state(state.clone()).build(now()).unwrap();
+    let mut router = authority.router_with_clock(Arc::new(SystemClock::new()));
+    let uri = format!(
+        "/authorize?{}",
+        common::browser::query(&with("client_id", Some(URL)))
+    );
+    let asking = std::thread::Builder::new().name("async".to_owned());
+    let asked = asking.spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_all().build().unwrap();
+        let request = Request::get(&uri).header("host", HOST).body(Body::empty());
+        let response = runtime.block_on(router.call(request.unwrap())).unwrap();
+        response.status()
+    });
+    assert_eq!(asked.unwrap().join().unwrap(), 200);
+    assert_eq!(*state.1.lock().unwrap(), BTreeSet::from(["blocking"]));
 }
 
 /// The document is as old as its `max-age` at most; errors are not kept.

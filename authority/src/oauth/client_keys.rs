@@ -297,21 +297,25 @@ impl Authority {
     #[cfg(feature = "server")]
     pub(crate) async fn learn_keys(
         &self,
-        request: &Request<Vec<u8>>,
+        request: &Arc<Request<Vec<u8>>>,
         source: Option<IpAddr>,
         now: UnixTime,
     ) {
-        let Some(wanted) = self.client_keys(request, now) else {
+        let Some(remote) = &self.oauth().client_keys else {
             return;
         };
-        let Some(remote) = &self.oauth().client_keys else {
+        let look = || {
+            let asked = Arc::clone(request);
+            self.off_thread(move |own| own.client_keys(&asked, now))
+        };
+        let Some(wanted) = look().await.ok().flatten() else {
             return;
         };
         let url = wanted.uri().to_string();
         let flight = remote.flight(&url);
         let _alone = flight.lock.lock().await;
         // Another request may have fetched it, or failed, meanwhile.
-        if let Some(wanted) = self.client_keys(request, now) {
+        if let Some(wanted) = look().await.ok().flatten() {
             let learned = match remote.meter.take(source, now) {
                 Ok(()) => match remote.fetch.send(wanted).await {
                     Ok(response) => self.store_client_keys(&url, &response, now),

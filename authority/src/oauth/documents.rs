@@ -163,20 +163,26 @@ impl Authority {
     #[cfg(feature = "server")]
     pub(crate) async fn learn_client(
         &self,
-        request: &Request<Vec<u8>>,
+        request: &Arc<Request<Vec<u8>>>,
         source: Option<IpAddr>,
         now: UnixTime,
     ) {
-        let Some(wanted) = self.client_document(request, now) else {
+        let Some(documents) = &self.oauth().documents else {
             return;
         };
-        let Some(documents) = &self.oauth().documents else {
+        let asked = Arc::clone(request);
+        let wanted = self.off_thread(move |own| own.client_document(&asked, now));
+        let Some(wanted) = wanted.await.ok().flatten() else {
             return;
         };
         let url = wanted.uri().to_string();
         let learned = match documents.meter.take(source, now) {
             Ok(()) => match documents.fetch.send(wanted).await {
-                Ok(response) => self.store_client_document(&url, &response, now),
+                Ok(response) => {
+                    let place = url.clone();
+                    let store = move |own: &Self| own.store_client_document(&place, &response, now);
+                    self.off_thread(store).await.and_then(|stored| stored)
+                }
                 Err(error) => Err(Error::unavailable(error)),
             },
             Err(error) => Err(error),
