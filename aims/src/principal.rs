@@ -316,8 +316,9 @@ impl Principal {
     /// The guard accepts transaction tokens with
     /// [`GuardBuilder::transactions`](crate::guard::GuardBuilder::transactions). A token that is
     /// bound to one call of a tool is compared with the call by
-    /// [`TxnToken::check_call`], or by the guard if an attribute of the call is its digest
-    /// ([`Attributes::CALL_DIGEST`](crate::decision::Attributes::CALL_DIGEST)).
+    /// [`TxnToken::check_call`], or by the guard if it knows the call: by
+    /// [`Guard::call_layer`](crate::Guard::call_layer), or as the attribute
+    /// [`Attributes::CALL_DIGEST`](crate::decision::Attributes::CALL_DIGEST).
     ///
     /// To call another service of the domain in the same transaction, the token is passed on
     /// unchanged; the access token of a request never is ([`inbound_token`](Self::inbound_token)):

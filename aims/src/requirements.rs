@@ -232,7 +232,10 @@ impl Requirements {
 
     /// Requires a transaction token that is bound to the call, by `tctx.call_digest`.
     ///
-    /// The application names the call by the attribute
+    /// [`Guard::call_layer`](crate::Guard::call_layer) reads the call from the content of the
+    /// request. An application that reads it by itself inserts a
+    /// [`ToolCall`](aims_oauth_wire::call::ToolCall) into the extensions of the request, in a layer
+    /// outside the guard's, or names the call by the attribute
     /// [`CALL_DIGEST`](crate::decision::Attributes::CALL_DIGEST).
     #[must_use]
     pub fn transaction_call(mut self) -> Self {

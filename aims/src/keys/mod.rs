@@ -94,6 +94,9 @@ impl PublishedKeys {
     }
 
     /// Returns the store of the issuers and their fetched keys.
+    ///
+    /// It is filled as long as a clone of these keys exists. A program that gives the store to
+    /// another party, such as an embedded authorization server, must keep the keys as well.
     #[must_use]
     pub fn issuers(&self) -> Arc<IssuerStore> {
         Arc::clone(&self.0.issuers)

@@ -90,6 +90,9 @@ pub struct IncomingGrants {
 impl IncomingGrants {
     /// Creates the rules for this issuer. The store names it and has its keys. `subjects` says who
     /// its subjects are here; a subject that it does not know gets no token.
+    ///
+    /// The rules hold the store alone. If `aims::keys::PublishedKeys` fills it, keep these keys as
+    /// long as the server runs: nothing else fetches the issuer's next keys.
     #[must_use]
     pub fn new(issuer: Issuer, keys: Arc<IssuerStore>, subjects: Arc<dyn MapSubject>) -> Self {
         Self {
@@ -202,6 +205,9 @@ impl Client {
     /// rules of [`Builder::incoming_grants`](crate::Builder::incoming_grants).
     ///
     /// [`allow`](Self::allow) names the resources and scopes that the tokens may have.
+    ///
+    /// The client must authenticate. A [public](Self::public) client, and one that described
+    /// itself, presents no grants: `unauthorized_client`.
     #[must_use]
     pub fn grants_of(mut self, issuer: impl Into<String>) -> Self {
         self.flow.grants_of.insert(issuer.into());
