@@ -27,7 +27,7 @@ use crate::{
     Resource, SelfDescribed, State, TransactionPolicy,
 };
 
-/// Configures an authority; see [`Authority::builder`].
+/// Configures an authority; see [`Authority::builder`](crate::Authority::builder).
 ///
 /// Defaults: new ES256 signing keys, access tokens and JWT-SVIDs that live for 5 minutes, documents
 /// that stay fresh for 5 minutes, and replay protection in memory.
@@ -242,7 +242,7 @@ impl Builder {
     }
 
     /// Sets the store of codes, grants, tokens and registered clients. Defaults to a
-    /// [`MemoryState`].
+    /// [`MemoryState`](crate::MemoryState).
     pub fn state(mut self, state: Arc<dyn State>) -> Self {
         self.state = Some(state);
         self

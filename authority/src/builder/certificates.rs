@@ -52,9 +52,9 @@ impl Builder {
     /// of the program, or a field that a TLS proxy sets. [`Server`](crate::Server) says from which
     /// address a request came; another program puts a [`Peer`] into the extensions of the request.
     ///
-    /// Clients can then authenticate by a certificate ([`Client::by_certificates`]), and tokens can
-    /// be bound to it ([`Client::bind_to_certificate`]). TLS must ask for a certificate, prove that
-    /// the client has its key, and may pass on self-signed ones.
+    /// Clients can then [authenticate by a certificate](crate::Client::by_certificates), and tokens
+    /// can be [bound to it](crate::Client::bind_to_certificate). TLS must ask for a certificate,
+    /// prove that the client has its key, and may pass on self-signed ones.
     ///
     /// ```
     /// use aims_authority::Authority;
@@ -76,8 +76,9 @@ impl Builder {
     }
 
     /// Trusts certificates of clients that this authority has issued, one or more in PEM, for
-    /// [`Client::by_certificate_name`]. Name the authority that issues them, which may be an
-    /// intermediate one, and never all that browsers trust (RFC 8705 §7.4).
+    /// [`Client::by_certificate_name`](crate::Client::by_certificate_name). Name the authority that
+    /// issues them, which may be an intermediate one, and never all that browsers trust (RFC 8705
+    /// §7.4).
     #[cfg(feature = "pki")]
     #[cfg_attr(docsrs, doc(cfg(feature = "pki")))]
     pub fn client_authority(mut self, pem: impl Into<Vec<u8>>) -> Self {

@@ -16,7 +16,8 @@ impl AccessToken {
     }
 
     /// Returns whether the token was issued to this workload: `client_id` is the workload's
-    /// identifier, or the issuer's rules say so ([`IssuerRules::client_is`]).
+    /// identifier, or the issuer's rules say so
+    /// ([`IssuerRules::client_is`](crate::IssuerRules::client_is)).
     #[must_use]
     pub fn issued_to(&self, workload: &WorkloadId) -> bool {
         let is_own = WorkloadId::parse(self.client_id()).is_ok_and(|id| id == *workload);

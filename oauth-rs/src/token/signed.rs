@@ -147,7 +147,7 @@ impl AccessToken {
     }
 
     /// Returns the configured issuer that this JWT names, if the issuer's rules let it be [asked
-    /// about JWTs](IssuerRules::introspect_jwts). Nothing is verified.
+    /// about JWTs](crate::IssuerRules::introspect_jwts). Nothing is verified.
     ///
     /// Returns `None` for any other text.
     #[must_use]
