@@ -60,6 +60,9 @@ pub(crate) async fn run(world: &World) -> Result<usize, Failure> {
     Ok(table.wrong)
 }
 
+/// The client sends an assertion to the server that it is for, and to no other.
+const KEPT: (&str, &str) = ("oauth.request", "refused by the client");
+
 /// The shop's server gives grants by the rules of its operator.
 async fn to_shop(world: &World, table: &mut Table) -> Result<(), Failure> {
     table.to("agent → the shop's server");
@@ -125,7 +128,7 @@ async fn by_chaining(world: &World, table: &mut Table) -> Result<(), Failure> {
             &buyer.at_other,
             SCOPE,
             1,
-            ("invalid_grant", "its aud is not this server alone"),
+            KEPT,
         ),
         (
             "another agent presents it",
@@ -175,9 +178,7 @@ async fn by_id_jag(world: &World, table: &mut Table) -> Result<(), Failure> {
         ("invalid_grant", other),
     );
     let found = world.buyer.at_other.redeem(present()?).await;
-    let audience = "its aud is not this server alone";
-    let sent = "to the server of another organisation";
-    table.answered(sent, &found, ("invalid_grant", audience));
+    table.answered("to the server of another organisation", &found, KEPT);
     let found = world.buyer.at_supplier.redeem(present()?).await;
     table.answered("the agent's assertion", &found, ("a token", ""));
     let found = world.buyer.at_supplier.redeem(present()?).await;
@@ -215,6 +216,13 @@ async fn forged(world: &World, table: &mut Table) -> Result<(), Failure> {
             ID_JAG,
             json!({"iss": "https://as.attacker.example"}),
             "its issuer is none whose grants are accepted",
+        ),
+        (
+            "for the server of another organisation",
+            shop,
+            ID_JAG,
+            json!({"aud": world.other.url}),
+            "its aud is not this server alone",
         ),
         (
             "expired",
