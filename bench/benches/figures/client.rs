@@ -50,7 +50,7 @@ fn source() -> Result<TokenSource, Box<dyn Error>> {
     let metadata = json!({"issuer": ISSUER, "token_endpoint": format!("{ISSUER}/token")});
     let metadata = ServerMetadata::parse(metadata.to_string().as_bytes(), &ISSUER.parse()?)?;
     let client = ClientSecretBasic::new("agent".parse()?, SecretText::new("secret"));
-    Ok(TokenSource::new(metadata, client, Server::default()))
+    Ok(TokenSource::new(metadata, client, Server::default()).with_capacity(HELD))
 }
 
 pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
