@@ -225,7 +225,7 @@ async fn a_person_is_asked_only_where_it_helps() {
     }
 }
 
-/// A program that forgot to name its call is told so, and no person is asked.
+/// A program that forgot to name its call gets an error, and the agent asks no person.
 #[tokio::test]
 async fn a_call_without_a_name_is_an_error() {
     let net = Net::new("ok");

@@ -88,8 +88,8 @@ impl Service {
         (status, body, event)
     }
 
-    /// Checks that a content without an approval is refused with this status and code, and that the
-    /// caller is told this.
+    /// Checks that the guard refuses a content without an approval with this status and code, and
+    /// that its answer has this text.
     async fn refuses(&self, content: Body, status: u16, code: &str, told: &str) {
         let (found, body, event) = self.send(&json!([]), content).await;
         assert_eq!(found, status, "{body} {event}");

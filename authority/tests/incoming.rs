@@ -555,7 +555,7 @@ fn the_resource_is_the_grants() {
     assert_eq!(world.changed(ID_JAG, "resource", json!(FILES)), target());
 }
 
-/// JAG-41: a bound grant needs the key of the client; another key does not do.
+/// JAG-41: the server refuses a bound grant from a client that proves another key.
 #[test]
 fn a_bound_grant_needs_its_key() {
     let world = World::new();

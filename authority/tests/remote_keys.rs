@@ -1,5 +1,5 @@
-//! Clients that publish their keys at `jwks_uri` (RFC 7591 §2): when the keys are fetched, how long
-//! they count, and what they verify.
+//! Clients that publish their keys at `jwks_uri` (RFC 7591 §2): when the server fetches the keys,
+//! how long they count, and what they verify.
 #![cfg(feature = "server")]
 #![allow(
     clippy::expect_used,

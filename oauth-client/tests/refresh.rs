@@ -394,8 +394,8 @@ async fn a_logout_during_a_renewal() {
     }
 }
 
-/// A renewal may grant what was granted with the refresh token (RFC 6749 §6), also where the server
-/// had added it and that was accepted at the login, by another process. It grants no other scope.
+/// A renewal may grant what was granted with the refresh token (RFC 6749 §6), also what the server
+/// had added and another process had accepted at the login. It grants no other scope.
 #[tokio::test(start_paused = true)]
 async fn a_renewal_grants_what_was_granted() {
     let granted = "read email";

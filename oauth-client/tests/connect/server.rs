@@ -142,7 +142,7 @@ fn connector_for_other(script: &Script, user: &User) -> Connector {
     connector(native(), script, user).accept_servers_without_resource_metadata()
 }
 
-/// The program is told what is waited for.
+/// The connector tells the program what it waits for.
 #[tokio::test(start_paused = true)]
 async fn progress_is_told() -> Result<(), Error> {
     let (script, user) = (world(&json!({}), &json!({})), User::default());

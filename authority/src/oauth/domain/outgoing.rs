@@ -93,8 +93,8 @@ impl OutgoingGrants {
         self
     }
 
-    /// Issues identity assertions (draft-ietf-oauth-identity-assertion-authz-grant §4.3) for access
-    /// tokens.
+    /// Issues identity assertions for access tokens
+    /// (draft-ietf-oauth-identity-assertion-authz-grant §4.3).
     #[must_use]
     pub fn issue_id_jag(mut self) -> Self {
         self.profiles.insert(Profile::IdJag);
