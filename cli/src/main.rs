@@ -1,4 +1,9 @@
 //! The program `aims`. See its README.
+//!
+//! ```console
+//! $ aims explain token.not_bound
+//! $ aims discover https://tools.example/mcp
+//! ```
 
 mod args;
 mod delegate;

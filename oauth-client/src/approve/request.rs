@@ -8,8 +8,8 @@ use crate::{Error, Target};
 
 /// One call that a person is to approve, and what the tool demands of the token.
 ///
-/// The tool names its demands in the challenge of its refusal (RFC 6750 §3, RFC 9470 §3). The agent
-/// does not trust them: [`within`](Self::within) limits the scopes.
+/// The tool names its demands in the challenge of its refusal (RFC 6750 §3, RFC 9470 §3). The
+/// agent does not trust them: [`within`](Self::within) limits the scopes.
 ///
 /// ```
 /// use aims_oauth_client::ApprovalRequest;
