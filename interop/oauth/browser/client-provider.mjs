@@ -18,6 +18,10 @@ const clients = [
     { ...byKey, client_id: 'our-bound', grant_types: ['client_credentials'], dpop_bound_access_tokens: true },
     { ...byKey, client_id: 'our-ciba', grant_types: [CIBA, 'refresh_token'], backchannel_token_delivery_mode: 'poll' },
     {
+        ...byKey, client_id: 'our-pinged', grant_types: [CIBA, 'refresh_token'], backchannel_token_delivery_mode: 'ping',
+        backchannel_client_notification_endpoint: 'https://agent.interop.test/ping',
+    },
+    {
         client_id: 'our-app', application_type: 'native', redirect_uris: ['http://127.0.0.1/callback'], grant_types: ['authorization_code', 'refresh_token', DEVICE],
         authorization_details_types: ['tool_call'],
     },
@@ -33,11 +37,11 @@ const provider = new Provider(issuer, {
     clientDefaults: { id_token_signed_response_alg: 'ES256', token_endpoint_auth_method: 'none' },
     cookies: { keys: [crypto.randomBytes(16).toString('hex')] },
     enabledJWA: { clientAuthSigningAlgValues: ['ES256'], dPoPSigningAlgValues: ['ES256'] },
-    // It fetches nothing from this machine and only by https. The document of the test's client is fetched from the test.
+    // It fetches nothing from this machine and only by https. The document of the test's client is fetched from the test, and its pings go there.
     fetch: (url, { dispatcher, ...options }) => globalThis.fetch(String(url).replace('https://agent.interop.test', DOCUMENTS), options),
     features: {
         ciba: {
-            enabled: true, deliveryModes: ['poll'],
+            enabled: true, deliveryModes: ['poll', 'ping'],
             processLoginHint: (_ctx, hint) => hint, verifyUserCode: () => {}, validateRequestContext: () => {}, validateBindingMessage: () => {},
             triggerAuthenticationDevice: async (ctx, request, account, client) => {
                 const { jti, params, resource } = request;

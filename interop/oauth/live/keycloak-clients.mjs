@@ -2,7 +2,7 @@
 //
 //     BASE=… TOOL=… SIDE=… CLIENT_JWKS='{"keys":[…]}' node keycloak-clients.mjs      # after `keycloak.mjs setup`
 //
-// SIDE is the URL of the suite's own server: `/jwks` has the keys of the issuer of assertions.
+// SIDE is the URL of the suite's own server: `/jwks` has the keys of the issuer of assertions, and `/ping` receives pings.
 const { BASE, TOOL, SIDE, CLIENT_JWKS } = process.env;
 // Keycloak finds no key without `use`.
 const KEYS = JSON.stringify({ keys: JSON.parse(CLIENT_JWKS).keys.map((key) => ({ ...key, use: 'sig' })) });
@@ -67,6 +67,9 @@ for (const made of [
     byKey('our-wide', {}, { defaultClientScopes: ['basic', 'tools.write'], optionalClientScopes: ['tools.call'] }),
     byKey('our-dpop', { 'dpop.bound.access.tokens': 'true' }),
     byKey('our-ciba', { 'oidc.ciba.grant.enabled': 'true', 'ciba.backchannel.token.delivery.mode': 'poll' }, { standardFlowEnabled: true, redirectUris: ['http://127.0.0.1/callback'] }),
+    byKey('our-pinged', {
+        'oidc.ciba.grant.enabled': 'true', 'ciba.backchannel.token.delivery.mode': 'ping', 'ciba.backchannel.client.notification.endpoint': `${SIDE}/ping`,
+    }, { standardFlowEnabled: true, redirectUris: ['http://127.0.0.1/callback'] }),
     byKey('our-workload', { 'jwt.credential.issuer': 'spiffe', 'jwt.credential.sub': 'spiffe://interop.test/agent' }, { clientAuthenticatorType: 'federated-jwt' }),
     app('our-app'),
     // `aims login` asks for `offline_access`, which is also a role of the user.

@@ -25,6 +25,7 @@ pub(crate) mod calls;
 mod commands;
 pub(crate) mod keycloak;
 mod person;
+mod pinged;
 pub(crate) mod provider;
 
 /// A client as one server knows it.

@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 
 use super::commands::Commands;
 use super::person::Person;
+use super::pinged::Endpoint;
 use super::{Client, Server, told};
 use crate::Failure;
 use crate::agent::{now, outcome};
@@ -43,19 +44,20 @@ pub(crate) struct Programs<'a> {
 }
 
 /// A server of this suite, which Keycloak asks: keys of an issuer of assertions and of a trust
-/// domain, and the device on which a user decides.
+/// domain, the device on which a user decides, and the client's endpoint for pings.
 #[derive(Clone)]
 struct Side {
     keys: Value,
     base: String,
     fetcher: Arc<Fetcher>,
     seen: Arc<Mutex<Device>>,
+    endpoint: Endpoint,
 }
 
 /// The device of the user.
 #[derive(Default)]
 struct Device {
-    /// The answer: `SUCCEED`, `UNAUTHORIZED` or `CANCELLED`.
+    /// The answer: `SUCCEED`, `UNAUTHORIZED` or `CANCELLED`. Empty, the user does not answer.
     decision: &'static str,
     message: String,
 }
@@ -82,6 +84,7 @@ pub(crate) async fn run(
         base: base.to_owned(),
         fetcher: Arc::clone(fetcher),
         seen: Arc::default(),
+        endpoint: Endpoint::default(),
     };
     device.serve(listener);
     let jwks = format!(r#"{{"keys":[{}]}}"#, own.public_jwk().to_json());
@@ -342,6 +345,39 @@ impl World<'_> {
         let seen = outcome(self.server.by_backchannel(&ciba, unknown).await);
         self.table
             .row("a user who is not there", "oauth.refused", &seen);
+        self.by_ping().await
+    }
+
+    async fn by_ping(&mut self) -> Result<(), Failure> {
+        let client = Client::with_key("our-pinged", &self.own)?;
+        let target = self.target("openid tools.call")?;
+        let asked = || BackchannelRequest::new(target.clone(), "alice");
+        let endpoint = &self.device.endpoint;
+        for (step, decision, expected) in [
+            ("CIBA, by ping: the user allows", "SUCCEED", "ok"),
+            (
+                "the user denies",
+                "UNAUTHORIZED",
+                "oauth.refused access_denied",
+            ),
+        ] {
+            self.device.decides(decision);
+            let asked = endpoint.ask(&self.server, &client, asked());
+            let (answer, token) = asked.await?;
+            let ping = format!("{step}, and Keycloak's ping");
+            self.table.row(&ping, "204", &answer);
+            self.table
+                .row("the token request after it", expected, &told(&token));
+        }
+        self.device.decides("");
+        let url = format!("{}/ping", self.side);
+        let forged = endpoint.forge(&self.server, &client, asked(), &url);
+        let [another, earlier, waits] = forged.await?;
+        self.table
+            .row("a ping with another bearer token", "401", &another);
+        self.table
+            .row("a ping with that of an earlier request", "401", &earlier);
+        self.table.row("the client still waits", "waiting", &waits);
         Ok(())
     }
 
@@ -510,7 +546,8 @@ impl Side {
         let routes = Router::new()
             .route("/jwks", get(keys))
             .route("/ciba", post(Self::ask))
-            .with_state(self.clone());
+            .with_state(self.clone())
+            .merge(self.endpoint.routes());
         tokio::spawn(async move { axum::serve(listener, routes).await });
     }
 
@@ -531,6 +568,9 @@ impl Side {
         let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
         let message = asked.get("binding_message").and_then(Value::as_str);
         side.seen().message = message.unwrap_or_default().to_owned();
+        if side.seen().decision.is_empty() {
+            return StatusCode::CREATED;
+        }
         let decision = json!({"status": side.seen().decision}).to_string();
         let place = "realms/agents/protocol/openid-connect/ext/ciba/auth/callback";
         let callback = Request::post(format!("{}/{place}", side.base))

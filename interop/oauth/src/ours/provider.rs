@@ -12,13 +12,13 @@ use aims::oauth_client::{
 };
 use aims::oauth_wire::client_auth::PublicClient;
 use aims::oauth_wire::names::{Issuer, Resource};
-use axum::Router;
 use axum::routing::get;
 use http::Request;
 use tokio::net::TcpListener;
 
 use super::commands::Commands;
 use super::person::Person;
+use super::pinged::Endpoint;
 use super::{Client, Server, told};
 use crate::Failure;
 use crate::agent::outcome;
@@ -52,7 +52,8 @@ pub(crate) async fn run(programs: Programs<'_>) -> Result<(), Failure> {
     let own = SigningKey::generate(Algorithm::Es256, provider::default())?.with_key_id("own");
     let jwks = format!(r#"{{"keys":[{}]}}"#, own.public_jwk().to_json());
     let script = format!("{scripts}/client-provider.mjs");
-    let documents = serve_document().await?;
+    let endpoint = Endpoint::default();
+    let documents = serve_document(&endpoint).await?;
     let variables = [("CLIENT_JWKS", jwks.as_str()), ("DOCUMENTS", &documents)];
     let peer = Peer::start_with(node, &script, &variables)?;
     let mcp = Peer::start_with(server, &peer.issuer, &[])?;
@@ -64,6 +65,8 @@ pub(crate) async fn run(programs: Programs<'_>) -> Result<(), Failure> {
         server: Server::find(&fetcher, &issuer, &person).await?,
         own,
         app: Client::public("our-app")?,
+        endpoint,
+        pinged_at: format!("{documents}/ping"),
         resource: Resource::loopback(&mcp.issuer)?,
         table: Table::new("client"),
     };
@@ -92,13 +95,14 @@ fn native() -> Result<ClientMetadata, Failure> {
     Ok(ClientMetadata::native("interop").redirect(redirect))
 }
 
-/// Serves the metadata document of the client on this machine, and returns the URL before its path.
-async fn serve_document() -> Result<String, Failure> {
+/// Serves the metadata document of the client and its endpoint for pings on this machine. Returns
+/// the URL before their paths.
+async fn serve_document(endpoint: &Endpoint) -> Result<String, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
     let document = native()?.to_document(DOCUMENT);
     let serve = move || async move { ([("content-type", "application/json")], document) };
-    let routes = Router::new().route("/client.json", get(serve));
+    let routes = endpoint.routes().route("/client.json", get(serve));
     tokio::spawn(async move { axum::serve(listener, routes).await });
     Ok(base)
 }
@@ -117,6 +121,9 @@ struct World<'a> {
     own: SigningKey,
     /// A client of a user, without credentials.
     app: Client,
+    endpoint: Endpoint,
+    /// The URL of the endpoint.
+    pinged_at: String,
     resource: Resource,
     table: Table,
 }
@@ -225,6 +232,36 @@ impl World<'_> {
             };
             self.table.row(step, expected, &outcome(seen));
         }
+        self.by_ping(&target).await
+    }
+
+    async fn by_ping(&mut self, target: &Target) -> Result<(), Failure> {
+        let client = Client::with_key("our-pinged", &self.own)?;
+        let asked = |user: &str| {
+            let asked = BackchannelRequest::new(target.clone(), user);
+            asked.binding_message("K7-42")
+        };
+        for (step, user, expected) in [
+            ("CIBA, by ping: the user allows", "alice", "ok"),
+            ("the user denies", "mallory", "oauth.refused access_denied"),
+        ] {
+            let asked = self.endpoint.ask(&self.server, &client, asked(user));
+            let (answer, token) = asked.await?;
+            let ping = format!("{step}, and the provider's ping");
+            self.table.row(&ping, "204", &answer);
+            self.table
+                .row("the token request after it", expected, &told(&token));
+        }
+        let asked = asked("carol");
+        let forged = self
+            .endpoint
+            .forge(&self.server, &client, asked, &self.pinged_at);
+        let [another, earlier, waits] = forged.await?;
+        self.table
+            .row("a ping with another bearer token", "401", &another);
+        self.table
+            .row("a ping with that of an earlier request", "401", &earlier);
+        self.table.row("the client still waits", "waiting", &waits);
         Ok(())
     }
 
