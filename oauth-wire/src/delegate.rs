@@ -28,7 +28,8 @@
 //! - **Kinds.** Tokens of two kinds, or of two issuers, are not comparable. What crosses from one
 //!   to the other is translated first, by explicit tables: [`Crossing`].
 //! - **Unknown claims.** A claim that no dimension knows must be equal on both sides; else the
-//!   comparison is undecidable. `jti`, `iat`, `rctx` and `req_wl` say nothing.
+//!   comparison is undecidable. `jti`, `iat`, `rctx` and `req_wl` say nothing. The `client_id` of a
+//!   grant for another server, which says who may present it there, is no actor but such a claim.
 //! - **Missing claims.** A token that lacks a claim which its kind requires is undecidable. So is a
 //!   `scope` on one side alone.
 //! - **Lifetime.** `exp` is compared without skew. An `nbf` that is earlier than the parent's, or

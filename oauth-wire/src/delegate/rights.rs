@@ -24,8 +24,8 @@ pub enum Kind {
     /// A JWT authorization grant for another authorization server (RFC 7523 §2.1): of identity
     /// chaining, `oauth-id-jag+jwt` or `txn-chain+jwt`.
     ///
-    /// Its `client_id` names who may present it there, and is no actor. Its context is
-    /// `txn_claims`.
+    /// Its `client_id` names who may present it there: it is no actor, and must be equal. Its
+    /// context is `txn_claims`.
     AuthorizationGrant,
 }
 
@@ -170,7 +170,10 @@ impl Rights {
             login: named(&|name| LOGIN.contains(&name)),
             other: named(&|name| {
                 let is_known = [&SILENT[..], &LOGIN, &DIMENSIONS];
-                name != kind.context() && !is_known.iter().any(|all| all.contains(&name))
+                // Who may present a grant is no actor, and stays.
+                let is_presenter = kind == Kind::AuthorizationGrant && name == "client_id";
+                is_presenter
+                    || name != kind.context() && !is_known.iter().any(|all| all.contains(&name))
             }),
             is_whole: kind.required().iter().all(|name| is_there(&all, name)),
         })

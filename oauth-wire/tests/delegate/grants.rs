@@ -10,7 +10,7 @@ fn grant(parent: &Value, child: &Value) -> String {
 }
 
 /// DEL-01, TXC-02: a grant for another domain has its context in `txn_claims`, and its `client_id`
-/// is no actor.
+/// is no actor: it stays.
 #[test]
 fn a_grant_for_another_domain_is_compared() {
     assert_eq!(grant(&none(), &none()), "");
@@ -23,7 +23,16 @@ fn a_grant_for_another_domain_is_compared() {
     let other = json!({"tctx": {}});
     assert_eq!(grant(&none(), &other), "other:undecidable");
     assert_eq!(at(&none(), &amount(1)), "other:undecidable");
-    assert_eq!(grant(&none(), &json!({"client_id": "there"})), "");
+    // Who may present it is no actor, and stays.
+    let presenter = |name: &str| json!({"client_id": name});
+    assert_eq!(grant(&presenter("there"), &presenter("there")), "");
+    for (parent, child) in [
+        (presenter("there"), presenter("other")),
+        (presenter("there"), none()),
+        (none(), presenter("there")),
+    ] {
+        assert_eq!(grant(&parent, &child), "other:undecidable", "{parent}");
+    }
     let act = json!({"act": {"iss": "https://as.example", "sub": "a"}});
     assert_eq!(grant(&none(), &act), "actors:narrower");
     assert_eq!(grant(&act, &none()), "actors:wider");

@@ -177,6 +177,7 @@ impl<'a> Outgoing<'a> {
             Profile::IdJag => "oauth-id-jag+jwt",
             Profile::Jwt | Profile::Transaction => "JWT",
         };
+        let crossing = crossing.claim("client_id", self.client_id);
         let crossing = match resource {
             Some(resource) => crossing.claim("resource", resource),
             None => crossing,
