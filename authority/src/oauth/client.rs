@@ -45,8 +45,10 @@ pub(crate) struct CodeFlow {
 impl Client {
     /// Creates a public client (RFC 6749 §2.1), such as a program on the user's machine.
     ///
-    /// It proves nothing at the token endpoint, `none`. It gets tokens for users only, by
-    /// authorization code with PKCE. Add at least one [`redirect_uri`](Self::redirect_uri).
+    /// It proves nothing at the token endpoint, `none`. It gets tokens for users, by authorization
+    /// code with PKCE, with at least one [`redirect_uri`](Self::redirect_uri). Without one it needs
+    /// [`grants_of`](Self::grants_of), and gets tokens for those of a platform
+    /// ([`IncomingGrants::accept_public_client`](crate::IncomingGrants::accept_public_client)).
     ///
     /// ```
     /// use aims_authority::Client;
@@ -180,10 +182,10 @@ impl Client {
         if uris.len() > MOST_REDIRECT_URIS {
             return Err(bad(&self.shown(), "has more than 32 redirect URIs"));
         }
-        if self.is_public() && uris.is_empty() {
+        if self.is_public() && uris.is_empty() && self.flow.grants_of.is_empty() {
             return Err(bad(
                 &self.shown(),
-                "is public and has no redirect URI, expected at least one",
+                "is public and has no redirect URI, expected at least one, or `grants_of`",
             ));
         }
         if let Some(backchannel) = &self.flow.backchannel {

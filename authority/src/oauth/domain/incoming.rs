@@ -85,6 +85,8 @@ pub struct IncomingGrants {
     pub(crate) scopes: BTreeMap<String, ScopeTable>,
     pub(crate) default_resource: Option<String>,
     pub(crate) context: BTreeSet<String>,
+    /// The public clients that present tokens of a platform, each with a subject of those tokens.
+    pub(crate) public_clients: BTreeSet<(String, String)>,
 }
 
 impl IncomingGrants {
@@ -105,6 +107,7 @@ impl IncomingGrants {
             scopes: BTreeMap::new(),
             default_resource: None,
             context: BTreeSet::new(),
+            public_clients: BTreeSet::new(),
         }
     }
 
@@ -172,6 +175,43 @@ impl IncomingGrants {
         self
     }
 
+    /// Accepts the tokens that a platform gives the workload with this `sub` from this [public
+    /// client](Client::public), which does not authenticate (RFC 7521 §4.1, workload identity
+    /// federation): a job of a CI system has no secret but such a token. May be called for several
+    /// pairs.
+    ///
+    /// Needs [`accept_jwt`](Self::accept_jwt), and [`Client::grants_of`] for the client. Name the
+    /// `sub` in full: each workload that gets a token of the platform with this `sub` is the
+    /// client. A token without `scope` gives what [`Client::allow`] names for the requested
+    /// resource, so two workloads with different rights are two clients. A token with `scope` needs
+    /// a table of [`scopes`](Self::scopes). Each token counts once, by its `jti` or else by its
+    /// digest.
+    ///
+    /// ```
+    /// use aims_authority::{Client, IncomingGrants};
+    ///
+    /// # fn rules(grants: IncomingGrants) {
+    /// let platform = "https://token.actions.githubusercontent.com";
+    /// let job = Client::public("deploy-job")
+    ///     .grants_of(platform)
+    ///     .allow("https://tools.example/mcp", ["deploy"]);
+    /// let grants = grants
+    ///     .accept_jwt()
+    ///     .accept_public_client("deploy-job", "repo:shop/site:environment:production");
+    /// # drop((job, grants));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn accept_public_client(
+        mut self,
+        client_id: impl Into<String>,
+        subject: impl Into<String>,
+    ) -> Self {
+        let pair = (client_id.into(), subject.into());
+        self.public_clients.insert(pair);
+        self
+    }
+
     /// # Errors
     ///
     /// `authority.domain`, `authority.resources`.
@@ -196,6 +236,26 @@ impl IncomingGrants {
                 "is not in the store of keys, expected the issuer of its grants",
             ));
         }
+        self.check_public_clients(registry)
+    }
+
+    fn check_public_clients(&self, registry: &Registry) -> Result<(), Error> {
+        let issuer = self.issuer.as_str();
+        if !self.public_clients.is_empty() && !self.profiles.contains(&Profile::Jwt) {
+            return Err(bad(
+                issuer,
+                "has public clients without `accept_jwt`, expected both",
+            ));
+        }
+        for (client_id, _) in &self.public_clients {
+            let client = registry.named(client_id).filter(|it| it.is_public());
+            if !client.is_some_and(|it| it.flow.grants_of.contains(issuer)) {
+                return Err(bad(
+                    issuer,
+                    "names another client, expected a public one with `grants_of`",
+                ));
+            }
+        }
         Ok(())
     }
 }
@@ -206,8 +266,9 @@ impl Client {
     ///
     /// [`allow`](Self::allow) names the resources and scopes that the tokens may have.
     ///
-    /// The client must authenticate. A [public](Self::public) client, and one that described
-    /// itself, presents no grants: `unauthorized_client`.
+    /// The client must authenticate. A [public](Self::public) client presents tokens of a platform
+    /// alone, where [`IncomingGrants::accept_public_client`] names it. Any other, and a client that
+    /// described itself, is refused: `unauthorized_client`.
     #[must_use]
     pub fn grants_of(mut self, issuer: impl Into<String>) -> Self {
         self.flow.grants_of.insert(issuer.into());

@@ -1,6 +1,8 @@
 //! The assertion of a JWT grant (RFC 7523 §3): verified by the rules for its issuer, and the
 //! client's to present.
 
+mod public;
+
 use aims_jose::jws::{Header, Unverified};
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
 use aims_jose::time::UnixTime;
@@ -41,7 +43,8 @@ pub(super) struct Claims {
     pub(super) iat: NumericDate,
     #[serde(default, deserialize_with = "present")]
     pub(super) nbf: Option<NumericDate>,
-    jti: String,
+    #[serde(default, deserialize_with = "present")]
+    jti: Option<String>,
     #[serde(default, deserialize_with = "present")]
     client_id: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -102,19 +105,24 @@ impl<'a> Assertion<'a> {
             });
         }
         let profile = accepted(rules, token.header())?;
+        public::check_client(rules, profile, client)?;
+        let unnamed = client.client.is_public().then(|| public::digest(text));
         let assertion = match profile {
             Profile::Transaction => Self::transaction(server, rules, text, &token, now)?,
-            Profile::Jwt | Profile::IdJag => Self::verify(server, rules, profile, token, now)?,
+            Profile::Jwt | Profile::IdJag => {
+                Self::verify(server, rules, profile, (token, unnamed), now)?
+            }
         };
         assertion.check_presenter(client)?;
         Ok(assertion)
     }
 
+    /// Verifies a grant. `unnamed` is its identifier if it has no `jti`, where that is allowed.
     fn verify(
         server: &AuthorizationServer,
         rules: &'a IncomingGrants,
         profile: Profile,
-        token: Unverified<'_>,
+        (token, unnamed): (Unverified<'_>, Option<String>),
         now: UnixTime,
     ) -> Result<Self, Error> {
         let issuers = rules.keys.snapshot();
@@ -146,7 +154,9 @@ impl<'a> Assertion<'a> {
         if now >= claims.exp.into() {
             return Err(bad("it has expired"));
         }
-        if claims.sub.is_empty() || claims.jti.is_empty() || claims.jti.len() > LONGEST_ID {
+        let id = claims.jti.clone().or(unnamed);
+        let id = id.ok_or_else(|| bad("a claim is missing or malformed"))?;
+        if claims.sub.is_empty() || id.is_empty() || id.len() > LONGEST_ID {
             return Err(bad("its sub or its jti is empty, or its jti is too long"));
         }
         if claims.sub == claims.iss {
@@ -158,7 +168,7 @@ impl<'a> Assertion<'a> {
             name: ReplayKey::new(
                 "authorization-grant",
                 &claims.iss,
-                &[server.base.as_str(), &claims.jti],
+                &[server.base.as_str(), &id],
             ),
             valid: Validity::new(
                 times_rules.accepted_from(&times),
@@ -216,8 +226,9 @@ impl<'a> Assertion<'a> {
         })
     }
 
-    /// Checks that this client may present it: `client_id` and `cnf`.
+    /// Checks that this client may present it: `client_id`, `cnf`, and `sub` for a public client.
     fn check_presenter(&self, client: &Authenticated) -> Result<(), Error> {
+        public::check_subject(self, client)?;
         match &self.claims.client_id {
             Some(named) if *named != client.client_id => {
                 return Err(bad("it was issued for another client"));
@@ -255,6 +266,11 @@ impl<'a> Assertion<'a> {
             Some(Value::String(only)) => Ok(vec![only.clone()]),
             Some(several) => serde_json::from_value(several.clone()).map_err(malformed),
         }
+    }
+
+    /// Returns whether it says what it is for.
+    pub(super) const fn has_scope(&self) -> bool {
+        self.claims.scope.is_some()
     }
 
     /// Returns `scope`.

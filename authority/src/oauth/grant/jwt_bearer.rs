@@ -1,6 +1,7 @@
 //! The JWT grant (RFC 7523 §2.1): an access token for the authorization grant of another issuer.
 
 use core::iter::successors;
+use std::borrow::Cow;
 
 use aims_oauth_wire::delegate::{Crossing, Kind, Rights};
 use serde_json::{Value, json};
@@ -26,17 +27,20 @@ impl GrantType for JwtBearer {
         request: &TokenRequest<'_>,
     ) -> Result<Granted, Error> {
         let TokenRequest { client, form, now } = *request;
-        if client.client.is_public() || client.client.flow.unverified {
+        if client.client.flow.unverified {
             return Err(Error::ClientGrant {
-                reason: "a public client, or one that described itself, presents no grants",
+                reason: "a client that described itself presents no grants",
             });
         }
-        let assertion = Assertion::of(server, request)?;
+        let mut assertion = Assertion::of(server, request)?;
         let rules = assertion.rules;
         let to = target(&assertion, request)?;
         let allowed = client.client.grants.get_key_value(&to);
         let (to, allowed) = allowed.ok_or(Error::Target)?;
-        let table = rules.scopes.get(to).ok_or(Error::Target)?;
+        let table = match client.client.is_public() && !assertion.has_scope() {
+            true => Cow::Owned(assertion.complete(allowed.iter())?),
+            false => Cow::Borrowed(rules.scopes.get(to).ok_or(Error::Target)?),
+        };
         let own = assertion.scopes()?;
         let scope = match asked_scopes(request)? {
             Some(asked) => asked,
@@ -51,7 +55,7 @@ impl GrantType for JwtBearer {
         let carried = carried(&assertion)?;
         let crossing = Crossing::new(Kind::AccessToken, Some(server.base.as_str()))
             .audience(server.base.as_str(), to.as_str())
-            .scopes_inward(table.clone())
+            .scopes_inward(table.into_owned())
             .claim("sub", subject.as_str());
         let crossing = match &carried.txn {
             Some(txn) => crossing.claim("txn", txn.as_str()),

@@ -1,0 +1,178 @@
+//! The authority that accepts grants of a partner, its clients, and the grants.
+
+use std::sync::Arc;
+
+use aims_authority::{Authority, Client, IncomingGrants, MapSubject};
+use aims_jose::jwk::PublicJwkSet;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::IssuerStore;
+use aims_oauth_wire::delegate::ScopeTable;
+use http::Response;
+use serde_json::{Value, json};
+
+use crate::common::endpoint::{
+    JWT_BEARER as ASSERTION, assertion_claims, judged, send_form, verified,
+};
+use crate::common::{BASE, FILES, NOW, TOOLS, body, builder, es256, key_set, now, sign};
+
+pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+pub(crate) const PARTNER: &str = "https://as.partner.example";
+pub(crate) const ID_JAG: &str = "oauth-id-jag+jwt";
+pub(crate) const CHAIN: &str = "txn-chain+jwt";
+
+/// An answer: its body, or `error` and `error_description`.
+pub(crate) type Answer = Result<Value, (String, String)>;
+
+#[derive(Debug)]
+pub(crate) struct Subjects;
+
+impl MapSubject for Subjects {
+    fn subject(&self, issuer: &str, subject: &str) -> Option<String> {
+        assert_eq!(issuer, PARTNER);
+        match subject {
+            "alice" => Some("partner:alice".to_owned()),
+            // A mistake of the operator: this is a client.
+            "batch" => Some("other".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+pub(crate) struct World {
+    pub(crate) authority: Authority,
+    pub(crate) agent: SigningKey,
+    pub(crate) partner: SigningKey,
+}
+
+pub(crate) fn store(partner: &SigningKey) -> Arc<IssuerStore> {
+    let store = IssuerStore::new();
+    let keys = [partner.public_jwk().clone()];
+    let keys = keys.into_iter().collect::<PublicJwkSet>().to_json();
+    store
+        .set(&PARTNER.parse().unwrap(), keys.as_bytes(), AWS_LC)
+        .unwrap();
+    Arc::new(store)
+}
+
+pub(crate) fn rules(partner: &SigningKey) -> IncomingGrants {
+    let issuer = PARTNER.parse().unwrap();
+    let rows = ScopeTable::new([("search", "call"), ("look", "list")]).unwrap();
+    IncomingGrants::new(issuer, store(partner), Arc::new(Subjects)).scopes(TOOLS, rows)
+}
+
+pub(crate) fn every(partner: &SigningKey) -> IncomingGrants {
+    let rules = rules(partner).accept_jwt().accept_id_jag();
+    rules.accept_transactions().transaction_member("amount")
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(every)
+    }
+
+    pub(crate) fn with(rules: impl Fn(&SigningKey) -> IncomingGrants) -> Self {
+        let (agent, partner) = (es256(), es256());
+        let client = |id: &str| {
+            let client = Client::with_keys(id, key_set(&agent));
+            client.allow(TOOLS, ["call", "list"]).allow(FILES, ["read"])
+        };
+        let authority = builder()
+            .incoming_grants(rules(&partner))
+            .client(client("agent").grants_of(PARTNER))
+            .client(client("other").grants_of(PARTNER))
+            .client(client("plain"))
+            .client(
+                Client::with_keys("narrow", key_set(&agent))
+                    .grants_of(PARTNER)
+                    .allow(TOOLS, ["list"]),
+            )
+            .build(now())
+            .unwrap();
+        Self {
+            authority,
+            agent,
+            partner,
+        }
+    }
+
+    pub(crate) fn send(
+        &self,
+        client_id: &str,
+        grant: &str,
+        more: &[(&str, &str)],
+        now: UnixTime,
+    ) -> Response<Vec<u8>> {
+        let mut claims = assertion_claims(now);
+        (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
+        let assertion = sign("client-authentication+jwt", &claims, &self.agent);
+        let mut all = vec![
+            ("grant_type", JWT_BEARER),
+            ("client_assertion_type", ASSERTION),
+            ("client_assertion", &assertion),
+            ("assertion", grant),
+        ];
+        all.extend(more);
+        send_form(&self.authority, &[], &all, now)
+    }
+
+    pub(crate) fn present_as(&self, client_id: &str, grant: &str, more: &[(&str, &str)]) -> Answer {
+        answer(&self.send(client_id, grant, more, now()))
+    }
+
+    pub(crate) fn present(&self, grant: &str) -> Answer {
+        self.present_as("agent", grant, &[])
+    }
+
+    pub(crate) fn signed(&self, typ: &str, claims: &Value) -> String {
+        sign(typ, claims, &self.partner)
+    }
+
+    /// Presents a good grant of this type with this claim in place of the good one.
+    pub(crate) fn changed(&self, typ: &str, name: &str, value: Value) -> Answer {
+        let mut claims = good(typ);
+        claims[name] = value;
+        self.present(&self.signed(typ, &claims))
+    }
+
+    pub(crate) fn claims(&self, answer: &Value) -> Value {
+        let text = answer["access_token"].as_str().unwrap();
+        verified(&self.authority, text, now())
+    }
+}
+
+pub(crate) fn answer(response: &Response<Vec<u8>>) -> Answer {
+    judged(response).map_err(|(_, error)| {
+        let description = body(response)["error_description"].clone();
+        (error, description.as_str().unwrap_or_default().to_owned())
+    })
+}
+
+pub(crate) fn refused(error: &str, description: &str) -> Answer {
+    Err((error.to_owned(), description.to_owned()))
+}
+
+pub(crate) fn invalid(description: &str) -> Answer {
+    refused("invalid_grant", description)
+}
+
+/// Returns the claims of a good grant of this type.
+pub(crate) fn good(typ: &str) -> Value {
+    let jti = aims_jose::random::id128(aims_jose::random::SYSTEM).unwrap();
+    let mut claims = json!({
+        "iss": PARTNER, "sub": "alice", "aud": BASE, "iat": NOW, "exp": NOW + 100, "jti": jti,
+        "scope": "search look other", "resource": TOOLS,
+    });
+    match typ {
+        ID_JAG => claims["client_id"] = "agent".into(),
+        CHAIN => {
+            claims["txn"] = "t-1".into();
+            claims["txn_claims"] = json!({"amount": 10});
+        }
+        _ => {}
+    }
+    claims
+}
+
+pub(crate) const TYPES: [&str; 3] = ["JWT", ID_JAG, CHAIN];
