@@ -33,7 +33,7 @@ impl RevocationFlow {
         server: Arc<ServerMetadata>,
         now: UnixTime,
     ) -> Result<Step<(), Self>, Error> {
-        match &token.refresh_token {
+        match token.refresh_token() {
             Some(refresh) => Self::of(refresh.clone(), "refresh_token", client, server, now),
             None => Self::of(token.text.clone(), "access_token", client, server, now),
         }

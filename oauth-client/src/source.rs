@@ -1,14 +1,15 @@
 //! Gets access tokens, caches them and renews them.
 
+mod bound;
 mod discover;
 mod held;
 mod shared;
 mod slot;
+mod slots;
 mod wait;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aims_fetch::Fetch;
@@ -21,15 +22,17 @@ use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 use http::{Response, StatusCode};
 use tokio::runtime::Handle;
 
+use self::bound::{Bound, LastBound};
 pub use self::held::RevocationSignal;
 pub(crate) use self::held::drop_stored;
-use self::slot::{Bound, Failed, Kept, Landing, Next, Renewal, Slot};
+use self::slot::{Failed, Kept, Landing, Next, Slot};
+use self::slots::Slots;
 use crate::step::drive;
 use crate::store::TokenStore;
 use crate::token::User;
 use crate::{
-    ClientCredentials, DpopKey, Error, Event, Flow, Grant, KnownServer, Refresh, Step, Target,
-    Token, TokenFlow, TokenRules,
+    ClientCredentials, DpopKey, Error, Event, Flow, Grant, KnownServer, Refresh, Step, Token,
+    TokenFlow, TokenRules,
 };
 
 /// Gets access tokens from one authorization server for one client, and caches them. Needs a tokio
@@ -72,10 +75,6 @@ pub struct TokenSource {
     named: Option<Arc<Named>>,
 }
 
-/// The tokens of a source and its clones.
-#[derive(Default)]
-struct Slots(Mutex<HashMap<Key, Arc<Slot>>>);
-
 /// The data that a task needs.
 #[derive(Clone)]
 struct Asker {
@@ -86,17 +85,11 @@ struct Asker {
     random: &'static dyn SecureRandom,
     timeout: Duration,
     key: Option<Arc<CurrentKey>>,
+    last_bound: LastBound,
     rules: TokenRules,
     dpop: Option<DpopKey>,
     store: Option<Arc<dyn TokenStore>>,
     metadata_age: Duration,
-}
-
-/// The cache key of a token.
-#[derive(Clone, Eq, Hash, PartialEq)]
-struct Key {
-    cached_as: Box<str>,
-    target: Target,
 }
 
 /// The URL of a tool, and its name in its own metadata, which tokens are requested for.
@@ -153,6 +146,7 @@ impl TokenSource {
             random: random::SYSTEM,
             timeout: Duration::from_secs(30),
             key: None,
+            last_bound: LastBound::default(),
             rules: TokenRules::new(),
             dpop: None,
             store: None,
@@ -389,9 +383,7 @@ impl TokenSource {
     /// }
     /// ```
     pub fn forget(&self, token: &Token) {
-        for slot in self.lock().values() {
-            slot.forget(token);
-        }
+        self.slots.each(|slot| slot.forget(token));
     }
 
     /// Starts the request of a slot. Without a runtime the landing is dropped, which ends the
@@ -409,40 +401,7 @@ impl TokenSource {
     }
 
     fn slot(&self, grant: &dyn Grant) -> Result<Arc<Slot>, Error> {
-        let mut slots = self.lock();
-        let key = Key {
-            cached_as: grant.cached_as().into(),
-            target: grant.target().clone(),
-        };
-        if slots.len() >= self.capacity && !slots.contains_key(&key) {
-            // Remove the token that expires first, but never one that is being requested.
-            let idle = slots
-                .iter()
-                .filter_map(|(key, slot)| Some((slot.idle_until()?, key)))
-                .min_by_key(|(until, _)| *until);
-            let (_, first) = idle.ok_or(Error::Busy)?;
-            let first = first.clone();
-            slots.remove(&first);
-        }
-        Ok(Arc::clone(slots.entry(key).or_default()))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
-        self.slots.lock()
-    }
-}
-
-impl Slots {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Slots {
-    fn drop(&mut self) {
-        for slot in self.lock().values() {
-            slot.abort();
-        }
+        self.slots.of(grant, self.capacity)
     }
 }
 
@@ -451,6 +410,11 @@ impl Asker {
     fn bound(&self, now: UnixTime) -> Bound {
         let key = self.key.as_ref().and_then(|key| key(now));
         (key, self.client.certificate())
+    }
+
+    fn kept(&self, token: Token, bound: Bound) -> Kept {
+        let bound = self.last_bound.share(bound);
+        Kept::new(token, bound, self.random, self.clock.now())
     }
 
     /// Gets a token: by the refresh token, if there is one, otherwise by the grant.
@@ -471,12 +435,9 @@ impl Asker {
         let mut refused = None;
         if let Some(renewal) = slot.renewal() {
             let target = grant.target().clone();
-            let Renewal {
-                token,
-                granted,
-                user,
-            } = renewal.clone();
-            let refresh = Refresh::new(target, token, granted, self.rules.clone());
+            let refresh = Refresh::of(&renewal, target, self.rules.clone());
+            let refresh = refresh.ok_or(Error::Interrupted)?;
+            let user = renewal.user().cloned();
             let refresh: Arc<dyn Grant> = Arc::new(refresh);
             match self.request(&refresh, user).await {
                 Err(failed) if failed.rejects_grant() => {
@@ -509,9 +470,8 @@ impl Asker {
         if failed.is_some_and(Error::is_lost) {
             self.server.set_lost();
         }
-        let mut token = asked??;
-        token.user = token.user.or(user);
-        Ok(Kept::new(token, bound, self.random, self.clock.now()))
+        let token = asked??.or_user(user);
+        Ok(self.kept(token, bound))
     }
 
     /// Returns the first request and what its token is bound to. That was the same before and

@@ -35,16 +35,19 @@ pub struct Token {
     pub(crate) expires: UnixTime,
     /// The key that the token is bound to.
     pub(crate) dpop: Option<DpopKey>,
-    /// The certificate that the token is bound to.
-    pub(crate) certificate: Option<CertificateThumbprint>,
+    /// `None` if there is nothing of it, as for most tokens.
+    extras: Option<Box<Extras>>,
+}
+
+/// The companions of some tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Extras {
     pub(crate) refresh_token: Option<SecretText>,
     pub(crate) id_token: Option<SecretText>,
     /// The user and the session, as the ID token names them. A renewal without one keeps them.
-    #[cfg_attr(
-        not(feature = "tokio"),
-        expect(dead_code, reason = "only a source reads it")
-    )]
     pub(crate) user: Option<User>,
+    /// The certificate that the token is bound to.
+    pub(crate) certificate: Option<CertificateThumbprint>,
 }
 
 /// The user and the session of an ID token.
@@ -64,6 +67,49 @@ impl User {
 }
 
 impl Token {
+    pub(crate) fn new(
+        text: SecretText,
+        resource: Resource,
+        scopes: ScopeSet,
+        expires: UnixTime,
+        dpop: Option<DpopKey>,
+    ) -> Self {
+        Self {
+            text,
+            resource,
+            scopes,
+            expires,
+            dpop,
+            extras: None,
+        }
+    }
+
+    pub(crate) fn with_extras(mut self, extras: Extras) -> Self {
+        self.extras = (extras != Extras::default()).then(|| Box::new(extras));
+        self
+    }
+
+    pub(crate) fn refresh_token(&self) -> Option<&SecretText> {
+        self.extras.as_ref()?.refresh_token.as_ref()
+    }
+
+    pub(crate) fn id_token(&self) -> Option<&SecretText> {
+        self.extras.as_ref()?.id_token.as_ref()
+    }
+
+    pub(crate) fn user(&self) -> Option<&User> {
+        self.extras.as_ref()?.user.as_ref()
+    }
+
+    /// Keeps the user of the token that this one renews, if it names none.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn or_user(mut self, earlier: Option<User>) -> Self {
+        if earlier.is_some() && self.user().is_none() {
+            self.extras.get_or_insert_default().user = earlier;
+        }
+        self
+    }
+
     /// Writes the token into the `Authorization` field of a request to its resource.
     ///
     /// An earlier value is replaced. The new value is marked as sensitive. Only this method and
@@ -142,14 +188,14 @@ impl Token {
     /// The token is sent under `Bearer`, on connections on which the HTTP client presents this
     /// certificate. If the token is opaque, the binding is what the server announces.
     #[must_use]
-    pub const fn certificate(&self) -> Option<&CertificateThumbprint> {
-        self.certificate.as_ref()
+    pub fn certificate(&self) -> Option<&CertificateThumbprint> {
+        self.extras.as_ref()?.certificate.as_ref()
     }
 
     /// Returns whether the server gave a refresh token with it.
     #[must_use]
-    pub const fn is_refreshable(&self) -> bool {
-        self.refresh_token.is_some()
+    pub fn is_refreshable(&self) -> bool {
+        self.refresh_token().is_some()
     }
 
     /// Returns the resource that the token is for. Send the token to no other.
@@ -188,8 +234,8 @@ impl fmt::Debug for Token {
             .field("scopes", &self.scopes)
             .field("expires", &self.expires.as_secs())
             .field("dpop", &self.dpop)
-            .field("certificate", &self.certificate)
-            .field("refresh_token", &self.refresh_token)
+            .field("certificate", &self.certificate())
+            .field("refresh_token", &self.refresh_token())
             .finish()
     }
 }

@@ -1,4 +1,5 @@
 //! Identifiers as separate types, so that they cannot be confused. They are compared byte for byte.
+//! Clones share the text.
 //!
 //! Only scopes implement serde's `Deserialize`. For all others, the code that reads one must decide
 //! whether plain `http` on loopback is accepted.
@@ -6,6 +7,7 @@
 use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
+use std::sync::Arc;
 
 use url::{Host, Url};
 
@@ -24,7 +26,7 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Returns the identifier as it was written.

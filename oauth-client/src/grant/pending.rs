@@ -15,7 +15,7 @@ use http::{Request, Response};
 use super::certificate;
 use super::{Grant, Target, TokenRules};
 use crate::call::endpoint;
-use crate::token::User;
+use crate::token::{Extras, User};
 use crate::{DpopKey, Error, Token};
 
 /// The assumed lifetime of a token whose server does not state one.
@@ -142,17 +142,21 @@ pub(super) fn access_token(
     let certificate = certificate::bound(response.access_token(), received)?;
     received.check_scope(response.scope())?;
     let asked = received.granted.unwrap_or_else(|| received.target.scopes());
-    Ok(Token {
-        text: response.access_token().clone(),
-        scopes: response.scope().unwrap_or(asked).clone(),
-        resource: received.target.resource().clone(),
-        expires: received.expires(response, now)?,
+    // Clones share what is equal to what was asked for.
+    let scopes = response.scope().filter(|it| *it != asked).unwrap_or(asked);
+    let token = Token::new(
+        response.access_token().clone(),
+        received.target.resource().clone(),
+        scopes.clone(),
+        received.expires(response, now)?,
         dpop,
-        certificate,
+    );
+    Ok(token.with_extras(Extras {
         refresh_token: received.refresh_token.clone(),
         id_token: response.id_token().cloned(),
         user: response.id_token().and_then(User::of),
-    })
+        certificate,
+    }))
 }
 
 impl Received<'_> {

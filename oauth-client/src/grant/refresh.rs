@@ -37,7 +37,7 @@ impl Refresh {
     /// refresh token.
     #[must_use]
     pub fn of(token: &Token, target: Target, rules: TokenRules) -> Option<Self> {
-        let refresh = token.refresh_token.clone()?;
+        let refresh = token.refresh_token().cloned()?;
         Some(Self::new(target, refresh, token.scopes.clone(), rules))
     }
 

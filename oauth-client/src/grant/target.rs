@@ -35,6 +35,12 @@ struct Detail {
 pub struct Target {
     resource: Resource,
     scopes: ScopeSet,
+    /// `None` if there is nothing of it, as for most tokens.
+    further: Option<Box<Further>>,
+}
+
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+struct Further {
     subject: Option<Subject>,
     details: Option<Box<str>>,
 }
@@ -56,8 +62,7 @@ impl Target {
         Self {
             resource,
             scopes,
-            subject: None,
-            details: None,
+            further: None,
         }
     }
 
@@ -85,14 +90,14 @@ impl Target {
         }
         let inner = canonical.strip_prefix("{\"details\":");
         let inner = inner.and_then(|it| it.strip_suffix('}'));
-        self.details = Some(inner.ok_or(Error::Details)?.into());
+        self.further.get_or_insert_default().details = Some(inner.ok_or(Error::Details)?.into());
         Ok(self)
     }
 
     /// Returns the authorization details in canonical form (RFC 8785), if there are any.
     #[must_use]
     pub fn details(&self) -> Option<&str> {
-        self.details.as_deref()
+        self.further.as_ref()?.details.as_deref()
     }
 
     /// Returns the same target with other scopes.
@@ -108,9 +113,8 @@ impl Target {
     /// [signals](crate::RevocationSignal) are compared with it. Tokens of different subjects are
     /// never interchanged. The text is not sent.
     #[must_use]
-    pub fn with_subject(mut self, subject: impl Into<Box<str>>) -> Self {
-        self.subject = Some(Subject::Named(subject.into()));
-        self
+    pub fn with_subject(self, subject: impl Into<Box<str>>) -> Self {
+        self.with(Subject::Named(subject.into()))
     }
 
     /// Sets the subject whose identifier is unknown, by the fingerprint of its token or assertion.
@@ -118,8 +122,12 @@ impl Target {
     /// Tokens of different fingerprints are never interchanged. A [signal](crate::RevocationSignal)
     /// about any subject drops them, because they may be the revoked ones.
     #[must_use]
-    pub fn with_subject_fingerprint(mut self, fingerprint: &Fingerprint) -> Self {
-        self.subject = Some(Subject::Fingerprint(fingerprint.to_string().into()));
+    pub fn with_subject_fingerprint(self, fingerprint: &Fingerprint) -> Self {
+        self.with(Subject::Fingerprint(fingerprint.to_string().into()))
+    }
+
+    fn with(mut self, subject: Subject) -> Self {
+        self.further.get_or_insert_default().subject = Some(subject);
         self
     }
 
@@ -138,17 +146,16 @@ impl Target {
     /// Returns the subject or its fingerprint, if it is not the client.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        match &self.subject {
-            Some(Subject::Named(text) | Subject::Fingerprint(text)) => Some(text),
-            None => None,
+        match self.further.as_ref()?.subject.as_ref()? {
+            Subject::Named(text) | Subject::Fingerprint(text) => Some(text),
         }
     }
 
     /// Returns the subject, if the program named it.
     pub(crate) fn named_subject(&self) -> Option<&str> {
-        match &self.subject {
-            Some(Subject::Named(text)) => Some(text),
-            Some(Subject::Fingerprint(_)) | None => None,
+        match self.further.as_ref()?.subject.as_ref()? {
+            Subject::Named(text) => Some(text),
+            Subject::Fingerprint(_) => None,
         }
     }
 
@@ -160,8 +167,8 @@ impl Target {
     pub fn write(&self, request: &mut TokenRequest) -> Result<(), aims_oauth_wire::Error> {
         request.resource(&self.resource)?;
         request.scope(&self.scopes)?;
-        if let Some(details) = &self.details {
-            request.parameter("authorization_details", &**details)?;
+        if let Some(details) = self.details() {
+            request.parameter("authorization_details", details)?;
         }
         Ok(())
     }

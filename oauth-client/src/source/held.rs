@@ -8,12 +8,12 @@ use aims_oauth_wire::metadata::EndpointKind;
 use aims_oauth_wire::names::{Issuer, Resource, root_slash_variant};
 
 use super::shared::group_of;
-use super::{Asker, Key, Slot, TokenSource};
+use super::{Asker, TokenSource};
 use crate::grant::CLIENT_CREDENTIALS;
 use crate::step::drive;
 use crate::store::{Owner, Record, TokenStore};
 use crate::token::User;
-use crate::{Error, Grant, RevocationFlow, StoreKey};
+use crate::{Error, Grant, RevocationFlow, StoreKey, Target};
 
 /// A token to revoke, and the name of its type.
 pub(super) type ToRevoke = (SecretText, &'static str);
@@ -135,14 +135,13 @@ impl TokenSource {
         resource: &Resource,
         subject: Option<&str>,
     ) -> Result<(), Error> {
-        let is_it =
-            |key: &Key| key.target.resource() == resource && key.target.subject() == subject;
-        let slots: Vec<Arc<Slot>> = {
-            let all = self.lock();
-            let matching = all.iter().filter(|(key, _)| is_it(key));
-            matching.map(|(_, slot)| Arc::clone(slot)).collect()
-        };
-        let mut removed: Vec<ToRevoke> = slots.iter().filter_map(|it| it.clear()).collect();
+        let is_it = |it: &Target| it.resource() == resource && it.subject() == subject;
+        let mut removed: Vec<ToRevoke> = Vec::new();
+        self.slots.each(|slot| {
+            if is_it(&slot.target) {
+                removed.extend(slot.clear());
+            }
+        });
         let is_of = |record: &Record| {
             record.of.resource == resource.as_str() && record.of.subject.as_deref() == subject
         };
@@ -170,14 +169,15 @@ impl TokenSource {
             return Ok(0);
         }
         let mut dropped = HashSet::new();
-        for (key, slot) in &*self.lock() {
-            let subject = key.target.named_subject();
-            if revoked.covers(&key.cached_as, subject, slot.user().as_ref())
+        self.slots.each(|slot| {
+            let (cached_as, target) = (&slot.cached_as, &slot.target);
+            let user = slot.user();
+            if revoked.covers(cached_as, target.named_subject(), user.as_ref())
                 && slot.clear().is_some()
             {
-                dropped.insert(self.asker.store_key_of(&key.cached_as, &key.target));
+                dropped.insert(self.asker.store_key_of(cached_as, target));
             }
-        }
+        });
         let (stored, ended) = self.asker.remove_matching(|it| revoked.holds(it)).await;
         // A grant in memory may be in the store as well, or in one of them alone.
         dropped.extend(stored.into_iter().map(|it| it.key));

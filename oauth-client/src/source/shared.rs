@@ -111,7 +111,7 @@ impl Asker {
                 None => Record::default(),
             };
             if let Some(token) = self.usable(&record, grant, slot.refused(), now) {
-                return Ok(Ok(Kept::new(token, self.bound(now), self.random, now)));
+                return Ok(Ok(self.kept(token, self.bound(now))));
             }
             if record
                 .lease
@@ -275,12 +275,9 @@ impl Asker {
         grant: &dyn Grant,
         unsaved: &Unsaved,
     ) -> Result<bool, Error> {
-        let Kept {
-            token,
-            bound: (identity, _),
-            ..
-        } = &unsaved.kept;
-        let record = Record::of(token, *identity, &unsaved.grant, self.owner(grant));
+        let token = &*unsaved.kept.token;
+        let (identity, _) = unsaved.kept.bound();
+        let record = Record::of(token, identity, &unsaved.grant, self.owner(grant));
         let mut version = unsaved.leased.as_ref().map(|it| it.version);
         for _ in 0..ATTEMPTS {
             if let Some(leased) = version

@@ -5,28 +5,23 @@ use std::time::Duration;
 
 use aims_fetch::{SingleFlight, Waiting};
 use aims_jose::digest::Fingerprint;
-use aims_jose::jwk::Thumbprint;
 use aims_jose::random::SecureRandom;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{self, UnixTime};
-use aims_oauth_wire::confirmation::CertificateThumbprint;
-use aims_oauth_wire::names::ScopeSet;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::bound::Bound;
 use super::wait;
 use crate::token::User;
-use crate::{Error, Token};
-
-/// The key of a client's identity and its certificate, to which its tokens are bound.
-pub(super) type Bound = (Option<Thumbprint>, Option<CertificateThumbprint>);
+use crate::{Error, Target, Token};
 
 /// A token and the time until which it is returned.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) token: Arc<Token>,
-    /// The key and the certificate with which it was requested.
-    pub(super) bound: Bound,
+    /// The key and the certificate with which it was requested, if there is one.
+    bound: Option<Arc<Bound>>,
     /// From this time on the token is renewed, while it is still returned.
     renew: UnixTime,
     /// The expiry by a monotonic clock, so that setting the clock back does not extend the
@@ -64,14 +59,6 @@ impl Failed {
     }
 }
 
-/// A refresh token, and the scopes that were granted with it.
-#[derive(Clone, Debug)]
-pub(super) struct Renewal {
-    pub(super) token: SecretText,
-    pub(super) granted: ScopeSet,
-    pub(super) user: Option<User>,
-}
-
 /// A token that a store could not write yet.
 #[derive(Clone, Debug)]
 pub(super) struct Unsaved {
@@ -89,26 +76,42 @@ pub(super) struct Leased {
     pub(super) used: Option<SecretText>,
 }
 
-#[derive(Debug, Default)]
-pub(super) struct Slot(Mutex<State>);
+/// The state of a source for one kind of grant and one target.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) cached_as: Box<str>,
+    pub(super) target: Target,
+    state: Mutex<State>,
+}
 
+/// A slot that only holds a token has nothing else. There may be many of them.
 #[derive(Debug, Default)]
 struct State {
     kept: Option<Kept>,
-    renewal: Option<Renewal>,
+    /// The token whose refresh token is used next.
+    renewal: Option<Arc<Token>>,
+    running: Option<Box<Running>>,
+    trouble: Option<Box<Trouble>>,
+}
+
+/// The running request.
+#[derive(Debug)]
+struct Running {
+    flight: SingleFlight<Outcome>,
+    /// Whether a token was stored or removed meanwhile, outside of the request.
+    is_overtaken: bool,
+    task: Option<AbortHandle>,
+}
+
+/// The remains of failures.
+#[derive(Debug, Default)]
+struct Trouble {
     unsaved: Option<Unsaved>,
     /// The token that its resource refused last.
     refused: Option<Fingerprint>,
     failures: u32,
     /// The last failure, and the time of the next attempt.
     last: Option<(Arc<Error>, Instant)>,
-    flight: SingleFlight<Outcome>,
-    /// How often a token was stored or removed outside of a running request, and the number when
-    /// the running request started.
-    generation: u64,
-    started: u64,
-    /// The task of the request.
-    task: Option<AbortHandle>,
 }
 
 /// The next step of a caller.
@@ -130,7 +133,7 @@ pub(super) enum Next {
 impl Kept {
     pub(super) fn new(
         token: Token,
-        bound: Bound,
+        bound: Option<Arc<Bound>>,
         random: &dyn SecureRandom,
         now: UnixTime,
     ) -> Self {
@@ -146,30 +149,46 @@ impl Kept {
         }
     }
 
+    /// Returns the key and the certificate with which it was requested.
+    pub(super) fn bound(&self) -> Bound {
+        self.bound.as_deref().copied().unwrap_or_default()
+    }
+
     pub(super) fn is_good(&self, bound: Bound, now: UnixTime) -> bool {
-        self.bound == bound && now < self.token.expires() && Instant::now() < self.ends
+        self.bound() == bound && now < self.token.expires() && Instant::now() < self.ends
     }
 }
 
 impl Slot {
+    pub(super) fn new(cached_as: &str, target: &Target) -> Self {
+        Self {
+            cached_as: cached_as.into(),
+            target: target.clone(),
+            state: Mutex::default(),
+        }
+    }
+
     /// Returns what to do for a token that is bound to this.
     pub(super) fn next(&self, bound: Bound, now: UnixTime) -> Result<Next, Error> {
         let mut state = self.lock();
-        let good = state.kept.clone().filter(|kept| kept.is_good(bound, now));
-        let is_due = good.as_ref().is_none_or(|kept| now >= kept.renew);
-        let paused = state
-            .last
-            .as_ref()
-            .filter(|(_, until)| Instant::now() < *until);
-        if is_due && !state.flight.is_under_way() && paused.is_none() {
-            let (landing, outcome) = state.flight.lead();
-            state.started = state.generation;
-            let meanwhile = good.map(|kept| kept.token);
-            return Ok(Next::Start(landing, outcome, meanwhile));
+        let good = state.kept.as_ref().filter(|kept| kept.is_good(bound, now));
+        let is_due = good.is_none_or(|kept| now >= kept.renew);
+        let good = good.map(|kept| Arc::clone(&kept.token));
+        let paused = state.trouble.as_ref().and_then(|it| it.last.as_ref());
+        let paused = paused.filter(|(_, until)| Instant::now() < *until);
+        if is_due && state.running.is_none() && paused.is_none() {
+            let mut flight = SingleFlight::new();
+            let (landing, outcome) = flight.lead();
+            state.running = Some(Box::new(Running {
+                flight,
+                is_overtaken: false,
+                task: None,
+            }));
+            return Ok(Next::Start(landing, outcome, good));
         }
         // A caller with a valid token does not wait for its renewal.
-        match (good, state.flight.join(), paused) {
-            (Some(kept), _, _) => Ok(Next::Take(kept.token)),
+        match (good, state.join(), paused) {
+            (Some(token), _, _) => Ok(Next::Take(token)),
             (None, Some(outcome), _) => Ok(Next::Wait(outcome)),
             (None, None, Some((last, _))) => Err(Error::BackingOff {
                 last: Arc::clone(last),
@@ -180,31 +199,26 @@ impl Slot {
 
     /// Stores the task of the running request, which may have ended already.
     pub(super) fn started(&self, task: AbortHandle) {
-        let mut state = self.lock();
-        if state.flight.is_under_way() {
-            state.task = Some(task);
+        if let Some(running) = &mut self.lock().running {
+            running.task = Some(task);
         }
     }
 
     /// Ends the running request.
     fn land(&self, result: Result<Kept, Failed>, random: &dyn SecureRandom) -> Outcome {
         let mut state = self.lock();
-        state.flight.end();
-        state.task = None;
+        let ended = state.running.take();
+        if ended.is_some_and(|it| it.is_overtaken) {
+            // After a logout or a login, neither the token of an earlier grant nor its failure is
+            // used.
+            let newer = state.kept.clone();
+            let error = result.map_or_else(|failed| failed.error, |_token| Error::Interrupted);
+            return newer.ok_or_else(|| Arc::new(error));
+        }
         match result {
-            // After a logout or a login, the token of an earlier grant is not used.
-            Ok(_) if state.started != state.generation => {
-                let newer = state.kept.clone();
-                newer.ok_or_else(|| Arc::new(Error::Interrupted))
-            }
             Ok(kept) => {
                 state.keep(&kept);
                 Ok(kept)
-            }
-            // So is its failure.
-            Err(failed) if state.started != state.generation => {
-                let newer = state.kept.clone();
-                newer.ok_or_else(|| Arc::new(failed.error))
             }
             Err(failed) => {
                 let Failed {
@@ -213,13 +227,14 @@ impl Slot {
                 let error = Arc::new(error);
                 // The next attempt asks the server nothing, and may find a login in a store.
                 if matches!(*error, Error::NeedsUser { .. }) {
-                    (state.failures, state.last) = (0, None);
+                    state.recovered();
                     return Err(error);
                 }
-                let pause = wait::pause(state.failures, retry_after, random);
-                state.failures = state.failures.saturating_add(1);
+                let trouble = state.trouble.get_or_insert_default();
+                let pause = wait::pause(trouble.failures, retry_after, random);
+                trouble.failures = trouble.failures.saturating_add(1);
                 let until = Instant::now().checked_add(pause);
-                state.last = until.map(|until| (Arc::clone(&error), until));
+                trouble.last = until.map(|until| (Arc::clone(&error), until));
                 Err(error)
             }
         }
@@ -228,32 +243,32 @@ impl Slot {
     /// Stores a token that was requested outside of the running request.
     pub(super) fn put(&self, kept: &Kept) {
         let mut state = self.lock();
-        state.generation = state.generation.wrapping_add(1);
+        state.overtake();
         state.keep(kept);
     }
 
     /// Returns the running request.
     pub(super) fn running(&self) -> Option<Waiting<Outcome>> {
-        self.lock().flight.join()
+        self.lock().join()
     }
 
-    /// Returns the refresh token.
-    pub(super) fn renewal(&self) -> Option<Renewal> {
+    /// Returns the token whose refresh token is used next.
+    pub(super) fn renewal(&self) -> Option<Arc<Token>> {
         self.lock().renewal.clone()
     }
 
     /// Returns the token that the store could not write yet.
     pub(super) fn unsaved(&self) -> Option<Unsaved> {
-        self.lock().unsaved.clone()
+        self.lock().trouble.as_ref()?.unsaved.clone()
     }
 
     /// Keeps a token that the store has not written yet, unless a logout or a login came meanwhile.
     /// Returns whether it is kept.
     pub(super) fn keep_unsaved(&self, unsaved: Unsaved) -> bool {
         let mut state = self.lock();
-        let is_current = state.started == state.generation;
+        let is_current = state.running.as_ref().is_none_or(|it| !it.is_overtaken);
         if is_current {
-            state.unsaved = Some(unsaved);
+            state.trouble.get_or_insert_default().unsaved = Some(unsaved);
         }
         is_current
     }
@@ -261,47 +276,55 @@ impl Slot {
     /// Keeps a token of a login that the store has not written yet. It replaces all others.
     pub(super) fn keep_unsaved_login(&self, unsaved: Unsaved) {
         let mut state = self.lock();
-        state.generation = state.generation.wrapping_add(1);
+        state.overtake();
+        state.recovered();
         (state.kept, state.renewal) = (None, None);
-        (state.failures, state.last) = (0, None);
-        state.unsaved = Some(unsaved);
+        state.trouble.get_or_insert_default().unsaved = Some(unsaved);
     }
 
     /// Notes that this token is stored, or is of no use any more.
     pub(super) fn settled(&self, token: &Token) {
         let mut state = self.lock();
         let is_it = |it: &Unsaved| std::ptr::eq(&raw const *it.kept.token, token);
-        state.unsaved = state.unsaved.take().filter(|it| !is_it(it));
+        let Some(trouble) = &mut state.trouble else {
+            return;
+        };
+        trouble.unsaved = trouble.unsaved.take().filter(|it| !is_it(it));
+        state.tidy();
     }
 
     /// Returns the user of the grant, if an ID token named one.
     pub(super) fn user(&self) -> Option<User> {
         let state = self.lock();
-        let unsaved = state.unsaved.as_ref().map(|it| &it.kept);
-        let mut held = unsaved.into_iter().chain(&state.kept);
-        let user = held.find_map(|it| it.token.user.clone());
-        user.or_else(|| state.renewal.as_ref()?.user.clone())
+        let unsaved = state.trouble.as_ref().and_then(|it| it.unsaved.as_ref());
+        let unsaved = unsaved.map(|it| &it.kept.token);
+        let kept = state.kept.as_ref().map(|it| &it.token);
+        let mut held = unsaved.into_iter().chain(kept).chain(&state.renewal);
+        held.find_map(|token| token.user().cloned())
     }
 
     /// Removes a refresh token that the server refused, unless another one came meanwhile.
-    pub(super) fn drop_renewal(&self, refused: &Renewal) {
+    pub(super) fn drop_renewal(&self, refused: &Token) {
         let renewal = &mut self.lock().renewal;
-        *renewal = renewal.take().filter(|it| it.token != refused.token);
+        let is_other = |it: &Arc<Token>| it.refresh_token() != refused.refresh_token();
+        *renewal = renewal.take().filter(is_other);
     }
 
     /// Removes the token and the refresh token. Returns the one that is to be revoked, and the name
     /// of its type.
     pub(super) fn clear(&self) -> Option<(SecretText, &'static str)> {
         let mut state = self.lock();
-        state.generation = state.generation.wrapping_add(1);
-        let unsaved = state.unsaved.take().map(|it| it.kept);
-        let kept = unsaved.or_else(|| state.kept.take());
-        state.kept = None;
-        let renewal = state.renewal.take().map(|it| it.token);
-        let newest = kept.as_ref().and_then(|it| it.token.refresh_token.clone());
-        match newest.or(renewal) {
+        state.overtake();
+        let unsaved = state.trouble.as_mut().and_then(|it| it.unsaved.take());
+        state.tidy();
+        let kept = state.kept.take();
+        let newest = unsaved.map(|it| it.kept).or(kept).map(|it| it.token);
+        let renewal = state.renewal.take();
+        let mut held = newest.iter().chain(&renewal);
+        let refresh = held.find_map(|it| it.refresh_token().cloned());
+        match refresh {
             Some(refresh) => Some((refresh, "refresh_token")),
-            None => Some((kept?.token.text.clone(), "access_token")),
+            None => Some((newest?.text.clone(), "access_token")),
         }
     }
 
@@ -310,33 +333,36 @@ impl Slot {
         let mut state = self.lock();
         let is_it = |kept: &Kept| std::ptr::eq(&raw const *kept.token, token);
         if state.kept.as_ref().is_some_and(is_it) {
-            state.refused = Some(token.fingerprint());
+            state.trouble.get_or_insert_default().refused = Some(token.fingerprint());
             state.kept = None;
         }
     }
 
     /// Returns the token that its resource refused last.
     pub(super) fn refused(&self) -> Option<Fingerprint> {
-        self.lock().refused
+        self.lock().trouble.as_ref()?.refused
     }
 
     /// Returns when this slot may be removed to make room, or `None` while a request is running.
     pub(super) fn idle_until(&self) -> Option<u64> {
         let state = self.lock();
+        let is_unsaved = state
+            .trouble
+            .as_ref()
+            .is_some_and(|it| it.unsaved.is_some());
         let ends = match (&state.renewal, &state.kept) {
             // The end of the access token is not that of the grant. Its loss may need the user.
-            _ if state.unsaved.is_some() => u64::MAX,
+            _ if is_unsaved => u64::MAX,
             (Some(_), _) => u64::MAX,
             (None, Some(kept)) => kept.token.expires().as_secs(),
             (None, None) => 0,
         };
-        let is_idle = !state.flight.is_under_way();
-        is_idle.then_some(ends)
+        state.running.is_none().then_some(ends)
     }
 
     /// Stops the running request.
     pub(super) fn abort(&self) {
-        let task = self.lock().task.take();
+        let task = self.lock().running.as_mut().and_then(|it| it.task.take());
         // Do not hold the lock here, because the end of the task takes it.
         if let Some(task) = task {
             task.abort();
@@ -344,20 +370,42 @@ impl Slot {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
+    fn join(&self) -> Option<Waiting<Outcome>> {
+        self.running.as_ref()?.flight.join()
+    }
+
     fn keep(&mut self, kept: &Kept) {
-        (self.failures, self.last) = (0, None);
-        let token = kept.token.refresh_token.clone();
-        self.renewal = token.map(|token| Renewal {
-            token,
-            granted: kept.token.scopes().clone(),
-            user: kept.token.user.clone(),
-        });
+        self.recovered();
+        let is_refreshable = kept.token.is_refreshable();
+        self.renewal = is_refreshable.then(|| Arc::clone(&kept.token));
         self.kept = Some(kept.clone());
+    }
+
+    /// Lets the running request end without effect.
+    fn overtake(&mut self) {
+        if let Some(running) = &mut self.running {
+            running.is_overtaken = true;
+        }
+    }
+
+    /// Ends the pauses after failures.
+    fn recovered(&mut self) {
+        if let Some(trouble) = &mut self.trouble {
+            (trouble.failures, trouble.last) = (0, None);
+        }
+        self.tidy();
+    }
+
+    fn tidy(&mut self) {
+        let is_over = |it: &Trouble| {
+            it.unsaved.is_none() && it.refused.is_none() && it.failures == 0 && it.last.is_none()
+        };
+        self.trouble = self.trouble.take().filter(|it| !is_over(it));
     }
 }
 

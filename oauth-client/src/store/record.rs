@@ -8,7 +8,7 @@ use aims_oauth_wire::names::{ClientId, Resource};
 use serde::{Deserialize, Serialize};
 
 use super::StoredValue;
-use crate::token::User;
+use crate::token::{Extras, User};
 use crate::{DpopKey, Error, Target, Token};
 
 /// A stored token, its refresh token, and the lease of the program that renews it.
@@ -75,14 +75,14 @@ impl Record {
             access_token: Some(text(&token.text)),
             scope: token.scopes.to_string(),
             expires: token.expires.as_secs(),
-            refresh_token: token.refresh_token.as_ref().map(text),
-            id_token: token.id_token.as_ref().map(text),
+            refresh_token: token.refresh_token().map(text),
+            id_token: token.id_token().map(text),
             is_bound: token.dpop.is_some(),
             key: key.map(|key| key.to_string()),
             grant: grant.to_owned(),
-            user: token.user.clone(),
+            user: token.user().cloned(),
             of,
-            certificate: token.certificate.map(|it| it.to_string()),
+            certificate: token.certificate().map(|it| it.to_string()),
             lease: None,
         }
     }
@@ -136,16 +136,18 @@ impl Record {
             return None;
         }
         let certificate = self.certificate.as_ref().map(|it| it.parse());
-        Some(Token {
-            text: SecretText::new(self.access_token.clone()?),
-            resource: resource.clone(),
-            scopes: scopes?,
-            expires: at(self.expires),
-            dpop: key.filter(|_| self.is_bound).cloned(),
-            certificate: certificate.transpose().ok()?,
+        let token = Token::new(
+            SecretText::new(self.access_token.clone()?),
+            resource.clone(),
+            scopes?,
+            at(self.expires),
+            key.filter(|_| self.is_bound).cloned(),
+        );
+        Some(token.with_extras(Extras {
             refresh_token: self.refresh_token.clone().map(SecretText::new),
             id_token: self.id_token.clone().map(SecretText::new),
             user: self.user.clone(),
-        })
+            certificate: certificate.transpose().ok()?,
+        }))
     }
 }

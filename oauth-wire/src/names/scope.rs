@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::str::FromStr;
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -43,7 +43,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// A set of scope tokens. Order and repetition have no meaning.
+/// A set of scope tokens. Order and repetition have no meaning. Clones share the tokens.
 ///
 /// ```
 /// use aims_oauth_wire::names::ScopeSet;
@@ -55,13 +55,16 @@ impl fmt::Display for Scope {
 /// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
-pub struct ScopeSet(BTreeSet<Scope>);
+pub struct ScopeSet(
+    /// The tokens in byte order, each once. `None` if there are none.
+    Option<Arc<[Scope]>>,
+);
 
 impl ScopeSet {
     /// Creates an empty set. An empty set is never written into a message.
     #[must_use]
     pub const fn new() -> Self {
-        Self(BTreeSet::new())
+        Self(None)
     }
 
     /// Adds a scope.
@@ -70,12 +73,19 @@ impl ScopeSet {
     ///
     /// `oauth.scope` if the set would have more than [`MAX_SCOPES`] tokens.
     pub fn insert(&mut self, scope: Scope) -> Result<(), Error> {
-        if self.0.len() >= MAX_SCOPES && !self.0.contains(&scope) {
-            let found = format!("more than {MAX_SCOPES} tokens").into();
-            return Err(Error::Scope { found });
-        }
-        self.0.insert(scope);
+        let mut scopes = self.as_slice().to_vec();
+        insert(&mut scopes, scope)?;
+        *self = Self::of(scopes);
         Ok(())
+    }
+
+    /// Takes scopes in byte order, each once.
+    fn of(sorted: Vec<Scope>) -> Self {
+        Self((!sorted.is_empty()).then(|| sorted.into()))
+    }
+
+    fn as_slice(&self) -> &[Scope] {
+        self.0.as_deref().unwrap_or_default()
     }
 
     /// Returns whether the set contains the token.
@@ -87,36 +97,38 @@ impl ScopeSet {
     /// Returns whether all scopes of this set are in the other set.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.0.is_subset(&other.0)
+        self.iter()
+            .all(|scope| other.as_slice().binary_search(scope).is_ok())
     }
 
     /// Returns the scopes that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(self.0.intersection(&other.0).cloned().collect())
+        let common = self.iter().filter(|it| other.contains(it.as_str()));
+        Self::of(common.cloned().collect())
     }
 
     /// Returns the other scopes of the set.
     pub(crate) fn without(&self, token: &str) -> Self {
         let others = self.iter().filter(|scope| scope.as_str() != token);
-        Self(others.cloned().collect())
+        Self::of(others.cloned().collect())
     }
 
     /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.is_none()
     }
 
     /// Returns the number of scopes.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_slice().len()
     }
 
     /// Iterates over the scopes in byte order.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
-        self.0.iter()
+        self.as_slice().iter()
     }
 }
 
@@ -125,18 +137,18 @@ impl FromStr for ScopeSet {
 
     /// Parses scope tokens that are separated by single spaces. The empty text is an error.
     fn from_str(text: &str) -> Result<Self, Error> {
-        let mut set = Self::new();
+        let mut scopes = Vec::new();
         for token in text.split(' ') {
             let token = token.parse().map_err(|_alone| Error::scope(text))?;
-            set.insert(token)?;
+            insert(&mut scopes, token)?;
         }
-        Ok(set)
+        Ok(Self::of(scopes))
     }
 }
 
 impl From<Scope> for ScopeSet {
     fn from(scope: Scope) -> Self {
-        Self(BTreeSet::from([scope]))
+        Self::of(vec![scope])
     }
 }
 
@@ -163,4 +175,17 @@ impl<'de> Deserialize<'de> for ScopeSet {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(de::Error::custom)
     }
+}
+
+/// Adds a scope to scopes in byte order.
+fn insert(scopes: &mut Vec<Scope>, scope: Scope) -> Result<(), Error> {
+    let Err(place) = scopes.binary_search(&scope) else {
+        return Ok(());
+    };
+    if scopes.len() >= MAX_SCOPES {
+        let found = format!("more than {MAX_SCOPES} tokens").into();
+        return Err(Error::Scope { found });
+    }
+    scopes.insert(place, scope);
+    Ok(())
 }

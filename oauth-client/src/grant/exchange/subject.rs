@@ -65,14 +65,14 @@ impl SubjectToken {
     /// Presents the ID token that the server gave with this token. Returns `None` if it gave none.
     #[must_use]
     pub fn id_token_of(token: &Token) -> Option<Self> {
-        token.id_token.clone().map(Self::id_token)
+        token.id_token().cloned().map(Self::id_token)
     }
 
     /// Presents the refresh token that the server gave with this token. Returns `None` if it gave
     /// none.
     #[must_use]
     pub fn refresh_token_of(token: &Token) -> Option<Self> {
-        let text = token.refresh_token.clone()?;
+        let text = token.refresh_token().cloned()?;
         Some(Self::other(REFRESH_TOKEN, text))
     }
 
