@@ -24,7 +24,7 @@ use crate::oauth::grant::GrantType;
 use crate::oauth::{ClientDocuments, Domains, SubjectIssuers};
 use crate::{
     AuthenticateUser, Client, DetailsType, Enrolment, ExchangePolicy, Limits, MapSubject, Purpose,
-    Resource, SelfDescribed, State, TransactionPolicy,
+    Resource, SelfDescribed, State, StatedSubjects, TransactionPolicy,
 };
 
 /// Configures an authority; see [`Authority::builder`](crate::Authority::builder).
@@ -79,6 +79,7 @@ pub struct Builder {
     details: Vec<Arc<dyn DetailsType>>,
     exchange: Option<Arc<dyn ExchangePolicy>>,
     transactions: Option<Arc<dyn TransactionPolicy>>,
+    stated_subjects: Vec<StatedSubjects>,
     subject_issuers: Option<SubjectIssuers>,
     backchannel: BackchannelSettings,
     registration: Option<SelfDescribed>,
@@ -121,6 +122,7 @@ impl Builder {
             details: Vec::new(),
             exchange: None,
             transactions: None,
+            stated_subjects: Vec::new(),
             subject_issuers: None,
             backchannel: BackchannelSettings::default(),
             registration: None,
@@ -316,6 +318,14 @@ impl Builder {
     /// exchange of an access token, for clients that [serve](Client::serves) its resource.
     pub fn transactions(mut self, policy: Arc<dyn TransactionPolicy>) -> Self {
         self.transactions = Some(policy);
+        self
+    }
+
+    /// Lets one client begin transactions without an access token, with the subjects that it states
+    /// itself (draft-ietf-oauth-transaction-tokens §11.2). Call it once for each client. Needs
+    /// [`transactions`](Self::transactions), whose policy must accept the form.
+    pub fn stated_subjects(mut self, rules: StatedSubjects) -> Self {
+        self.stated_subjects.push(rules);
         self
     }
 

@@ -35,8 +35,8 @@ pub use crate::oauth::CertificateName;
 pub use crate::oauth::{
     Approver, AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Exchange,
     ExchangePolicy, ExchangeTable, FindApprover, IncomingGrants, MapSubject, NameSubject,
-    OutgoingGrants, Replacement, ReplacementRequest, Resource, SelfDescribed, ToolDetails,
-    Transaction, TransactionPolicy, User, UserAnswer, UserRequest,
+    OutgoingGrants, Replacement, ReplacementRequest, Resource, SelfDescribed, StatedSubjects,
+    Statement, ToolDetails, Transaction, TransactionPolicy, User, UserAnswer, UserRequest,
 };
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]

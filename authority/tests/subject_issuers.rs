@@ -309,7 +309,7 @@ fn other_tokens_of_issuers_are_refused() {
         ("may_act", json!({"iss": BASE, "sub": "files"})),
         ("act", json!({"iss": BASE, "sub": "gateway"})),
         ("cnf", json!({"x": 1})),
-        ("nbf", json!(NOW + 60)),
+        ("nbf", json!(NOW + 31)),
         ("authorization_details", json!({})),
     ] {
         let answer = world.exchange(name, value.clone(), now());
@@ -321,10 +321,16 @@ fn other_tokens_of_issuers_are_refused() {
         ("aud", json!([TOOLS, OTHER])),
         ("exp", json!(NOW + 1)),
         ("may_act", json!({"iss": BASE, "sub": "gateway"})),
+        // Long past, and within the skew of the other clock.
+        ("nbf", json!(NOW - 86_400)),
+        ("nbf", json!(NOW + 30)),
     ] {
         let answer = world.exchange(name, value.clone(), now());
         assert!(answer.is_ok(), "{name} {value} {answer:?}");
     }
+    let begun = world.exchange("nbf", json!(NOW - 5), now()).unwrap();
+    let begun = begun["access_token"].as_str().unwrap();
+    assert_eq!(verified(&world.authority, begun, now())["nbf"], NOW - 5);
     let invalid = refused(400, "invalid_request");
     let forged = sign("at+jwt", &good(), &es256());
     assert_eq!(world.exchange_as("gateway", &forged, &[], now()), invalid);

@@ -27,6 +27,7 @@ pub struct TxnTokenRequest {
     requester: String,
     txn: Option<String>,
     issuer: Option<String>,
+    not_before: Option<UnixTime>,
     tctx: Map<String, Value>,
     rctx: Map<String, Value>,
     cnf: Option<Box<RawValue>>,
@@ -43,6 +44,8 @@ struct Claims<'a> {
     aud: &'a str,
     iat: u64,
     exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<u64>,
     txn: &'a str,
     sub: &'a str,
     scope: &'a str,
@@ -77,6 +80,7 @@ impl TxnTokenRequest {
             requester: requester.into(),
             txn: None,
             issuer: None,
+            not_before: None,
             tctx: Map::new(),
             rctx: Map::new(),
             cnf: None,
@@ -96,6 +100,12 @@ impl TxnTokenRequest {
     /// Sets `iss`.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Sets `nbf`, such as that of the token that the transaction is made from.
+    pub fn not_before(mut self, begins: UnixTime) -> Self {
+        self.not_before = Some(begins);
         self
     }
 
@@ -203,6 +213,7 @@ impl TxnTokenRequest {
             aud: &self.domain,
             iat: now.as_secs(),
             exp: time::after(now, lifetime).as_secs(),
+            nbf: self.not_before.map(|it| it.as_secs()),
             txn,
             sub: &self.subject,
             scope: &self.scope,

@@ -113,6 +113,7 @@ struct Inner {
     confirmations: Vec<Confirmation>,
     call: Option<CallDigest>,
     issued: UnixTime,
+    not_before: Option<UnixTime>,
     expires: UnixTime,
     #[cfg(feature = "agents")]
     agents: Option<Agents>,
@@ -288,6 +289,12 @@ impl TxnToken {
     #[must_use]
     pub fn issued_at(&self) -> UnixTime {
         self.0.issued
+    }
+
+    /// Returns `nbf`, if the token has one.
+    #[must_use]
+    pub fn not_before(&self) -> Option<UnixTime> {
+        self.0.not_before
     }
 
     /// Returns `exp`.
@@ -471,6 +478,7 @@ fn read(
         confirmations,
         call,
         issued: issued.into(),
+        not_before: claims.nbf.map(Into::into),
         expires: expires.into(),
         #[cfg(feature = "agents")]
         agents,

@@ -23,7 +23,8 @@ use crate::limit::Meter;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantTypes, JwtBearer, TokenExchange};
 use crate::oauth::{
-    AuthorizationServer, LONGEST_GRANT, Registration, Registry, RemoteKeys, TransactionService,
+    AuthorizationServer, LONGEST_GRANT, Registration, Registry, RemoteKeys, StatingClients,
+    TransactionService,
 };
 use crate::{Authority, Error, MemoryState, Purpose, Rate};
 
@@ -96,11 +97,12 @@ impl Builder {
             )
         };
         let token_ring = ring(Purpose::AccessToken)?;
-        let transactions = match self.transactions {
+        let mut transactions = match self.transactions {
             Some(policy) => Some(TransactionService {
                 policy,
                 domain: trust_domain.as_str().to_owned(),
                 ring: ring(Purpose::TransactionToken)?,
+                stating: StatingClients::default(),
             }),
             None => None,
         };
@@ -174,6 +176,11 @@ impl Builder {
                     has_remote,
                 )?;
                 self.domains.check(&base, &registry)?;
+                let stating = StatingClients::new(self.stated_subjects, &registry)?;
+                match &mut transactions {
+                    Some(service) => service.stating = stating,
+                    None => stating.check_unused()?,
+                }
                 let rules = self.registration.iter();
                 let rules = rules.chain(self.documents.iter().map(|it| &it.clients));
                 rules

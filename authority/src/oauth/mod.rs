@@ -65,6 +65,8 @@ pub(crate) use self::endpoint::refusal;
 pub use self::grant::exchange::{Exchange, ExchangePolicy, ExchangeTable};
 pub use self::grant::subject::MapSubject;
 pub(crate) use self::grant::subject::SubjectIssuers;
+pub(crate) use self::grant::subject::stated::StatingClients;
+pub use self::grant::subject::stated::{StatedSubjects, Statement};
 pub use self::grant::transaction::{
     Replacement, ReplacementRequest, Transaction, TransactionPolicy,
 };
@@ -154,6 +156,8 @@ pub(crate) struct TransactionService {
     /// `aud` of the tokens.
     pub(crate) domain: String,
     pub(crate) ring: KeyRing,
+    /// The clients that state the subject of a transaction themselves.
+    pub(crate) stating: StatingClients,
 }
 
 /// An authenticated client.

@@ -1,7 +1,8 @@
 //! Tokens of this server that come back to it, for an exchange.
 
 use aims_jose::jws::{Header, Unverified};
-use aims_jose::time::UnixTime;
+use aims_jose::jwt::{NumericDate, present};
+use aims_jose::time::{Skew, UnixTime};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -28,6 +29,8 @@ pub(crate) struct OwnClaims {
     pub(crate) client_id: String,
     pub(crate) iat: u64,
     pub(crate) exp: u64,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) nbf: Option<NumericDate>,
     jti: String,
     #[serde(flatten)]
     pub(crate) login: Login,
@@ -53,6 +56,8 @@ pub(crate) struct OwnTransaction {
     pub(crate) aud: String,
     pub(crate) iat: u64,
     pub(crate) exp: u64,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) nbf: Option<NumericDate>,
     pub(crate) txn: String,
     /// The client that asked for the token.
     pub(crate) req_wl: String,
@@ -97,6 +102,7 @@ impl AuthorizationServer {
         if now.as_secs() >= claims.exp {
             return Err(bad("it has expired"));
         }
+        check_begun(claims.nbf, now)?;
         if state
             .load(Kind::RevokedToken, &revoked_key(text), now)?
             .is_some()
@@ -135,6 +141,7 @@ impl AuthorizationServer {
         if now.as_secs() >= claims.exp {
             return Err(bad("it has expired"));
         }
+        check_begun(claims.nbf, now)?;
         self.check_grant(claims.grant(), now)?;
         Ok((claims, payload))
     }
@@ -174,6 +181,16 @@ impl AuthorizationServer {
         let verified = verified.map_err(|_unexplained| bad("its signature is not valid"))?;
         Ok(verified.payload().to_vec())
     }
+}
+
+/// Checks `nbf`, which another domain's clock has given.
+fn check_begun(nbf: Option<NumericDate>, now: UnixTime) -> Result<(), Error> {
+    if nbf.is_some_and(|it| Skew::default().is_future(it.as_secs(), now.as_secs())) {
+        return Err(Error::SubjectToken {
+            reason: "it is not valid yet",
+        });
+    }
+    Ok(())
 }
 
 /// Returns the key of a revoked access token. It is over the signed text alone, because ECDSA has a

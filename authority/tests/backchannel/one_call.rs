@@ -174,7 +174,6 @@ fn a_token_for_one_call_opens_one_transaction() {
         ("resource", TOOLS),
         ("login_hint", "alice"),
     ];
-    let call = json!({"call_digest": call().digest().to_string()}).to_string();
     let opened = Ok(json!("order"));
     let spent = refused(400, "invalid_request");
     for (asked, second) in [(&approved[..], &spent), (&scoped[..], &opened)] {
@@ -198,12 +197,57 @@ fn a_token_for_one_call_opens_one_transaction() {
                     "urn:ietf:params:oauth:token-type:txn_token",
                 ),
                 ("audience", "example.org"),
-                ("request_details", &call),
             ];
+            let post = |more: &[(&str, &str)]| {
+                let all = [&all[..], more].concat();
+                judged(&post(&authority, "/token", ("tool", &key), &all, now()))
+            };
+            // A request that is refused spends nothing.
+            let scope = post(&[("scope", "other")]);
+            assert_eq!(scope, refused(400, "invalid_scope"));
             for expected in [&opened, second] {
-                let found = judged(&post(&authority, "/token", ("tool", &key), &all, now()));
-                assert_eq!(found.map(|it| it["scope"].clone()), *expected);
+                let found = post(&[]).map(|it| it["scope"].clone());
+                assert_eq!(found, *expected);
             }
         }
+    }
+}
+
+/// TXN-25: the call that a person has approved is the call of the transaction, whatever the policy
+/// makes of the parameters of the client.
+#[test]
+fn a_transaction_is_for_the_approved_call() {
+    let key = key();
+    let tool = Client::with_keys("tool", key_set(&key)).serves(TOOLS);
+    let authority = with_payer(payer(&key)).client(tool);
+    let authority = authority.transactions(Arc::new(Shop)).build(now()).unwrap();
+    let details = details();
+    let approved = with(&good(&details), "scope", "openid call");
+    let other = r#"{"call_digest":"sha-256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
+    for proposed in ["{}", other] {
+        let id = id(&ask(&authority, &key, &approved, now()).unwrap());
+        decide(&authority, "allow", now());
+        let answer = poll(&authority, &key, &id, now()).unwrap();
+        let all = [
+            (
+                "grant_type",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ),
+            ("subject_token", answer["access_token"].as_str().unwrap()),
+            (
+                "subject_token_type",
+                "urn:ietf:params:oauth:token-type:access_token",
+            ),
+            (
+                "requested_token_type",
+                "urn:ietf:params:oauth:token-type:txn_token",
+            ),
+            ("audience", "example.org"),
+            ("request_details", proposed),
+        ];
+        let found = judged(&post(&authority, "/token", ("tool", &key), &all, now())).unwrap();
+        let claims = common::claims(found["access_token"].as_str().unwrap());
+        let digest = call().digest().to_string();
+        assert_eq!(claims["tctx"], json!({"call_digest": digest}), "{proposed}");
     }
 }

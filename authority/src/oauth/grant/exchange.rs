@@ -10,6 +10,7 @@ use aims_oauth_wire::delegate::{Kind, ScopeTable};
 use aims_oauth_wire::names::ScopeSet;
 
 use super::outgoing::Outgoing;
+use super::subject::stated::Statement;
 use super::subject::{ACCESS_TOKEN, Subject, TXN_TOKEN, asked_scopes};
 use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest, transaction};
 use crate::oauth::{NewToken, details};
@@ -28,6 +29,9 @@ pub struct Exchange<'a> {
     pub caller: &'a str,
     /// The issuer of the subject token, if it is not this server.
     pub issuer: Option<&'a str>,
+    /// The form in which the client states the subject itself, if it presents no token of an
+    /// issuer. Then it is the `caller`, and `from` is this server.
+    pub stated: Option<Statement>,
     /// The resource that the subject token is for. For a transaction token it is the trust domain.
     pub from: &'a str,
     /// The resource or the trust domain that the new token is for.
@@ -187,6 +191,7 @@ impl TokenExchange {
         let details = details::part(onward, form)?;
         let actor = subject.actors(server, client);
         let scope = scope.to_string();
+        let carried = subject.carried();
         let token = NewToken {
             client_id: &client.client_id,
             subject: &subject.subject,
@@ -198,7 +203,7 @@ impl TokenExchange {
             actor: Some(&actor),
             grant: subject.grant.as_deref(),
             expires: server.end(now).min(subject.end()),
-            carried: None,
+            carried: carried.as_ref(),
             parent: Some(&parent),
         };
         let mut granted = Granted::access_token(server, client, &token, now)?;

@@ -161,6 +161,7 @@ impl<'a> Outgoing<'a> {
             client_id: self.client_id,
             iat: date(now)?,
             exp: date(add(now, lifetime))?,
+            nbf: subject.not_before,
             jti: id128(server.random).map_err(Error::unavailable)?,
             scope: scope.to_string(),
             resource: resource.clone(),
@@ -305,6 +306,8 @@ struct GrantClaims<'a> {
     client_id: &'a str,
     iat: NumericDate,
     exp: NumericDate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nbf: Option<NumericDate>,
     jti: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     scope: String,

@@ -1,10 +1,13 @@
 //! The subject token of an exchange (RFC 8693 §2.1): verified, and the client's to present.
 
+pub(crate) mod stated;
+
 use core::fmt;
 use core::iter::successors;
 use std::sync::Arc;
 
 use aims_jose::jws::Unverified;
+use aims_jose::jwt::{NumericDate, present};
 use aims_jose::time::{UnixTime, at};
 use aims_oauth_rs::{AccessToken, AccessTokenRules, IssuerStore};
 use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable};
@@ -13,12 +16,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use self::stated::{SELF_SIGNED, Statement, UNSIGNED_JSON, Unspent};
 use super::exchange::Exchange;
 use super::{AuthorizationServer, Error, TokenRequest};
 use crate::identity::add;
 use crate::oauth::presented::{OwnToken, OwnTransaction};
 use crate::oauth::revoked::LASTING;
-use crate::oauth::{Authenticated, Login};
+use crate::oauth::store::{insert, key_of};
+use crate::oauth::{Authenticated, Carried, Login, details};
 
 /// The type of access tokens (RFC 8693 §3).
 pub(super) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -63,6 +68,8 @@ pub(super) struct Subject {
     pub(super) kind: Kind,
     /// Its issuer, if that is not this server.
     pub(super) issuer: Option<String>,
+    /// The form in which the client states it itself, without a token of an issuer.
+    pub(super) stated: Option<Statement>,
     /// `sub` of the new token.
     pub(super) subject: String,
     /// The client that the token was issued to.
@@ -70,6 +77,8 @@ pub(super) struct Subject {
     /// The resource or the trust domain that the token is for.
     pub(super) from: String,
     issued: u64,
+    /// `nbf`, which every token that is made from it has, too.
+    pub(super) not_before: Option<NumericDate>,
     exp: u64,
     pub(super) grant: Option<String>,
     pub(super) login: Option<Login>,
@@ -77,6 +86,8 @@ pub(super) struct Subject {
     act: Option<Value>,
     /// The claims of a transaction token.
     pub(super) transaction: Option<OwnTransaction>,
+    /// The `jti` that is good for one transaction.
+    unspent: Option<Unspent>,
     /// The claims as they were signed or stored.
     payload: Vec<u8>,
 }
@@ -120,6 +131,15 @@ impl Subject {
             (Some(TXN_TOKEN), None) => {
                 return bad("expected requested_token_type with a transaction token");
             }
+            (Some(SELF_SIGNED), Some(TXN_TOKEN)) => {
+                Self::of_statement(server, client, Statement::SelfSigned, text, now)?
+            }
+            (Some(UNSIGNED_JSON), Some(TXN_TOKEN)) => {
+                Self::of_statement(server, client, Statement::UnsignedJson, text, now)?
+            }
+            (Some(SELF_SIGNED | UNSIGNED_JSON), _) => {
+                return bad("a subject that the client states itself is for a transaction token");
+            }
             _ => {
                 return bad(
                     "subject_token_type must be that of an access token or a transaction token",
@@ -162,11 +182,14 @@ impl Subject {
             caller: claims.client_id,
             from: claims.aud,
             issued: claims.iat,
+            not_before: claims.nbf,
             exp: claims.exp,
             login: Some(claims.login),
             details: claims.authorization_details,
             act: claims.act,
+            stated: None,
             transaction: None,
+            unspent: None,
             payload,
         })
     }
@@ -185,11 +208,14 @@ impl Subject {
             caller: claims.req_wl.clone(),
             from: claims.aud.clone(),
             issued: claims.iat,
+            not_before: claims.nbf,
             exp: claims.exp,
             login: None,
             details: Vec::new(),
             act: claims.act.take(),
+            stated: None,
             transaction: Some(claims),
+            unspent: None,
             payload,
         })
     }
@@ -204,6 +230,8 @@ impl Subject {
     ) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Claims {
+            #[serde(default, deserialize_with = "present")]
+            nbf: Option<NumericDate>,
             #[serde(default)]
             authorization_details: Vec<Value>,
             #[serde(default)]
@@ -259,19 +287,57 @@ impl Subject {
             from: from.clone(),
             // Without a date it may be as old as the revocation.
             issued: token.issued_at().map_or(0, |it| it.as_secs()),
+            not_before: claims.nbf,
             exp: token.expires().as_secs(),
             grant: None,
             login: None,
             details: claims.authorization_details,
             act: claims.act,
+            stated: None,
             transaction: None,
+            unspent: None,
             payload: payload.get().as_bytes().to_vec(),
         })
     }
 
-    /// Returns the hash of its claims.
-    pub(super) fn fingerprint(&self) -> String {
-        aims_jose::digest::Fingerprint::of(&self.payload).to_string()
+    /// Spends what is good for one transaction alone: a token for one call, and the `jti` of a
+    /// self-signed JWT.
+    ///
+    /// # Errors
+    ///
+    /// `as.subject_token` if it was spent before; `authority.unavailable` if the stores cannot
+    /// tell.
+    pub(super) fn spend(&self, server: &AuthorizationServer, now: UnixTime) -> Result<(), Error> {
+        let bad = |reason| Error::SubjectToken { reason };
+        if let Some(unspent) = &self.unspent {
+            let store = server.replay.as_ref();
+            match aims_replay::spend_proof(store, &unspent.name, unspent.valid, now) {
+                Ok(()) => {}
+                Err(aims_replay::Error::Replayed | aims_replay::Error::Expired) => {
+                    return Err(bad("its jti was used before"));
+                }
+                Err(other) => return Err(Error::unavailable(other)),
+            }
+        }
+        if details::name_call(&self.details) {
+            let claims = aims_jose::digest::Fingerprint::of(&self.payload);
+            let key = key_of(&format!("transaction of {claims}"));
+            let (state, until) = (server.state.as_ref(), self.end());
+            if !insert(state, crate::Kind::RevokedToken, &key, &(), until, now)? {
+                return Err(bad("it is for one call, and has opened its transaction"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns `nbf` for an access token that is made from it.
+    pub(super) fn carried(&self) -> Option<Carried> {
+        let nbf = self.not_before?;
+        Some(Carried {
+            nbf: Some(nbf),
+            txn: None,
+            tctx: serde_json::Map::new(),
+        })
     }
 
     /// Returns the end of the token. A token that is made from it ends no later.
@@ -286,6 +352,7 @@ impl Subject {
             subject: &self.subject,
             caller: &self.caller,
             issuer: self.issuer.as_deref(),
+            stated: self.stated,
             from: &self.from,
             to,
         }
@@ -311,9 +378,11 @@ impl Subject {
     }
 
     /// Returns the chain of the token, with the client as the current actor (RFC 8693 §4.1). A
-    /// client that is the current actor of a transaction token stays it.
+    /// client that is the current actor of a transaction token, or that states the subject itself,
+    /// stays it.
     pub(super) fn actors(&self, server: &AuthorizationServer, client: &Authenticated) -> Value {
-        self.chain(server, client, self.kind == Kind::TransactionToken)
+        let stays = self.kind == Kind::TransactionToken || self.stated.is_some();
+        self.chain(server, client, stays)
     }
 
     /// Returns the chain of a grant for another domain. A client that presents its own token stays

@@ -7,7 +7,6 @@ use core::time::Duration;
 use aims_jose::jws::{CompactJws, SigningInput};
 use aims_jose::key::Signer as _;
 use aims_jose::random::id128;
-use aims_jose::time::UnixTime;
 use aims_jose::{base64url, json};
 use aims_oauth_wire::delegate::{Kind, Rights, ScopeTable, delegate};
 use aims_oauth_wire::names::ScopeSet;
@@ -15,14 +14,14 @@ use aims_txn_token::TxnTokenRequest;
 use serde_json::{Map, Value};
 
 use super::exchange::{Exchange, scopes};
+use super::subject::stated::Statement;
 use super::subject::{Subject, TXN_TOKEN, asked_scopes};
 use super::{AuthorizationServer, Error, Granted, TokenRequest};
 use crate::identity::add;
-use crate::oauth::store::{insert, key_of};
 use crate::oauth::{TransactionService, details};
 
 /// Maximum lifetime, in seconds. A transaction is one request and the calls that it causes.
-const LIFETIME: u64 = 60;
+pub(super) const LIFETIME: u64 = 60;
 
 /// Decides what a transaction token says.
 ///
@@ -43,6 +42,15 @@ pub trait TransactionPolicy: fmt::Debug + Send + Sync {
     /// none do. The subject is the one that [`MapSubject`](crate::MapSubject) returned.
     fn accepts_issuer(&self, issuer: &str) -> bool {
         let _every = issuer;
+        false
+    }
+
+    /// Returns whether a client may state the subject of a transaction in this form, without an
+    /// access token. By default none may. The client is one of those that
+    /// [`Builder::stated_subjects`](crate::Builder::stated_subjects) lists, and
+    /// [`Exchange::stated`] tells [`decide`](Self::decide) of it.
+    fn accepts_statement(&self, form: Statement) -> bool {
+        let _every = form;
         false
     }
 
@@ -195,6 +203,12 @@ pub(super) fn issue(
     {
         return Err(Error::Target);
     }
+    if asked
+        .stated
+        .is_some_and(|it| !service.policy.accepts_statement(it))
+    {
+        return Err(Error::Target);
+    }
     let decided = service.policy.decide(&asked, &details, &context);
     let decided = decided.ok_or(Error::Target)?;
     let scope = scopes(subject, &decided.scopes, request)?;
@@ -206,30 +220,19 @@ pub(super) fn issue(
     let crossing = subject
         .crossing(server, Kind::TransactionToken, domain, decided.scopes)
         .claim("txn", txn.as_str());
+    let mut details = decided.details;
+    if let Some(call) = details::call(&subject.details) {
+        // The call that a person has approved, whatever the policy says.
+        details.insert("call_digest".to_owned(), call.digest().to_string().into());
+    }
     let new = NewTransaction {
         txn: &txn,
         scope: scope.to_string(),
-        details: decided.details,
+        details,
         context: decided.context,
         parent: crossing.translate(&subject.rights()?),
     };
-    spend_call(server, subject, request.now)?;
     sign(server, service, subject, new, request)
-}
-
-/// Counts a token for one call, so that it opens one transaction.
-fn spend_call(server: &AuthorizationServer, subject: &Subject, now: UnixTime) -> Result<(), Error> {
-    if !details::name_call(&subject.details) {
-        return Ok(());
-    }
-    let key = key_of(&format!("transaction of {}", subject.fingerprint()));
-    let (state, until) = (server.state.as_ref(), subject.end());
-    if insert(state, crate::Kind::RevokedToken, &key, &(), until, now)? {
-        return Ok(());
-    }
-    Err(Error::SubjectToken {
-        reason: "it is for one call, and has opened its transaction",
-    })
 }
 
 /// Replaces a transaction token by one that permits no more, of the same transaction
@@ -312,6 +315,9 @@ fn sign(
     for (name, value) in new.context {
         token = token.request(name, value);
     }
+    if let Some(begins) = subject.not_before {
+        token = token.not_before(begins.into());
+    }
     if let Some(confirmation) = client.confirmation() {
         let text = serde_json::to_string(&confirmation).map_err(Error::unavailable)?;
         token = token.confirmation(&text).map_err(Error::unavailable)?;
@@ -332,6 +338,8 @@ fn sign(
             reason: "the context is too large, or the scope is empty",
         })?;
     judge(Kind::TransactionToken, &parent, &input)?;
+    // Last, so that a request that is refused spends nothing.
+    subject.spend(server, now)?;
     let signed: CompactJws = input.sign(&*signer).map_err(Error::unavailable)?;
     tracing::info!(
         client_id = ?client.client_id,
