@@ -11,6 +11,7 @@
 
 mod attacks;
 mod bank;
+mod border;
 mod gateway;
 mod services;
 mod shop;
@@ -19,8 +20,10 @@ mod world;
 use std::sync::Arc;
 
 use aims::Guard;
-use bank::{Bank, Border};
+use bank::Bank;
+use border::Border;
 use gateway::Gateway;
+use shop::Keys;
 use tokio::net::TcpListener;
 use world::{Failure, Identities, Reasons, es256};
 
@@ -34,19 +37,29 @@ async fn listen(path: &str) -> Result<(TcpListener, String), Failure> {
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let (identities, reasons) = (Identities::new()?, Reasons::default());
-    let transactions = es256("transactions")?;
+    let keys = Keys {
+        transactions: es256("transactions")?,
+        grants: es256("grants")?,
+    };
     let (tool, tool_url) = listen("/order").await?;
     let (orders, orders_url) = listen("/orders").await?;
     let (stock, stock_url) = listen("/stock").await?;
     let (payments, payments_url) = listen("/shop.Payments/Pay").await?;
-    let (accounts, bank_url) = listen("").await?;
+    let (bank_server, url) = listen("").await?;
+    let (bank_accounts, accounts) = listen("/accounts").await?;
+    let bank = Bank { url, accounts };
 
-    let shop = shop::start(&tool_url, &identities, &transactions).await?;
+    let shop = shop::start(&tool_url, &bank, &identities, &keys).await?;
     println!("authority  {}", shop.url);
     let trust = identities.trust()?;
-    let border = Border::new(&shop.url, &bank_url)?;
-    bank::start(accounts, &border, &trust, &reasons)?;
-    let bank = Arc::new(Bank::new(border, identities.holder("payments")?)?);
+    let listeners = (bank_server, bank_accounts);
+    let at_bank = bank::start(&bank, listeners, &shop, &identities, &reasons)?;
+    println!("bank       {}", bank.url);
+    let border = |name: &str| -> Result<Border, Failure> {
+        let holder = identities.holder(name)?;
+        Border::new(&holder, &shop, &bank, at_bank.clone())
+    };
+    let (at_border, at_stock) = (Arc::new(border("payments")?), border("stock")?);
 
     let services = services::Shop {
         trust: Arc::clone(&trust),
@@ -55,7 +68,7 @@ async fn main() -> Result<(), Failure> {
     };
     services.start(orders, &orders_url, "orders")?;
     services.start(stock, &stock_url, "stock")?;
-    services.start_payments(payments, &payments_url, Arc::clone(&bank))?;
+    services.start_payments(payments, &payments_url, Arc::clone(&at_border))?;
 
     let urls = [orders_url, stock_url, payments_url];
     let gateway = identities.holder("gateway")?;
@@ -74,11 +87,13 @@ async fn main() -> Result<(), Failure> {
 
     let wrong = attacks::run(attacks::World {
         identities,
-        transactions,
+        keys,
         tool: tool_url,
         shop,
         gateway,
         bank,
+        payments: at_border,
+        stock: at_stock,
         reasons,
     })
     .await?;

@@ -23,7 +23,7 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower::Layer as _;
 
-use crate::bank::Bank;
+use crate::border::Border;
 use crate::world::{DOMAIN, Failure, Reasons, TOOL};
 
 /// The keys and records that all services of the shop share.
@@ -68,15 +68,15 @@ impl Shop {
         &self,
         listener: TcpListener,
         url: &str,
-        bank: Arc<Bank>,
+        border: Arc<Border>,
     ) -> Result<(), Failure> {
         let guard = self.guard(url, "payments")?;
         let reasons = self.reasons.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (bank, reasons) = (Arc::clone(&bank), reasons.clone());
+                let (border, reasons) = (Arc::clone(&border), reasons.clone());
                 let pay = tower::service_fn(move |request| {
-                    pay(Arc::clone(&bank), reasons.clone(), request)
+                    pay(Arc::clone(&border), reasons.clone(), request)
                 });
                 let service = TowerToHyperService::new(guard.layer().layer(pay));
                 let server = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
@@ -112,7 +112,7 @@ type Body = BoxBody<Bytes, Infallible>;
 
 /// The method `shop.Payments/Pay` of gRPC: one message, and one in answer.
 async fn pay<B>(
-    bank: Arc<Bank>,
+    border: Arc<Border>,
     reasons: Reasons,
     request: Request<B>,
 ) -> Result<Response<Body>, Infallible>
@@ -128,7 +128,8 @@ where
         let arguments = message(&content).ok_or("malformed")?;
         check_call(who, arguments)?;
         let token = who.transaction().ok_or("no transaction")?;
-        bank.pay(token).await.map_err(|_failed| "bank")
+        let paid = border.pay(token, arguments).await;
+        paid.map_err(|_failed| "bank")
     };
     let (status, text) = match answer.await {
         Ok(text) => ("0", text),

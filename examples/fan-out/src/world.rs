@@ -9,7 +9,6 @@ use aims::cred::{Bundle, FixedSource, Identity, TrustStore, WitIssuer};
 use aims::fetch::Fetcher;
 use aims::id::WorkloadId;
 use aims::jose::Algorithm;
-use aims::jose::jwk::{JwkSet, PublicJwkSet, SetRules};
 use aims::jose::key::SigningKey;
 use aims::jose::provider::{self, Provider};
 use aims::jose::secret::SecretText;
@@ -41,16 +40,6 @@ pub(crate) fn fetcher() -> Result<Fetcher, Failure> {
     Ok(Fetcher::builder().allow_loopback_http().build()?)
 }
 
-/// Returns the public half of a key as a set.
-pub(crate) fn published(key: &SigningKey) -> Result<JwkSet, Failure> {
-    let keys: PublicJwkSet = [key.public_jwk().clone()].into_iter().collect();
-    Ok(JwkSet::parse(
-        keys.to_json().as_bytes(),
-        &SetRules::oauth(),
-        provider(),
-    )?)
-}
-
 /// The issuer of the workloads' identities.
 #[derive(Clone)]
 pub(crate) struct Identities {
@@ -66,11 +55,15 @@ impl Identities {
 
     /// Returns what a service needs to verify identities.
     pub(crate) fn trust(&self) -> Result<Arc<TrustStore>, Failure> {
+        Ok(Arc::new(TrustStore::of([self.bundle()?])))
+    }
+
+    /// Returns what another organisation needs to know the shop's services.
+    pub(crate) fn bundle(&self) -> Result<Bundle, Failure> {
         let origin = workload("any")?.origin();
         let jwk = self.key.public_jwk().clone().with_use("wit-svid").to_json();
         let document = format!(r#"{{"keys":[{jwk}],"spiffe_sequence":1}}"#);
-        let bundle = Bundle::parse(&origin, document.as_bytes(), provider())?;
-        Ok(Arc::new(TrustStore::of([bundle])))
+        Ok(Bundle::parse(&origin, document.as_bytes(), provider())?)
     }
 
     /// Returns a new identity of this workload.
