@@ -175,7 +175,8 @@ impl Builder {
                     has_exchange || leaves,
                     has_remote,
                 )?;
-                self.domains.check(&base, &registry)?;
+                let issuers = self.subject_issuers.as_ref();
+                self.domains.check(&base, &registry, issuers)?;
                 let stating = StatingClients::new(self.stated_subjects, &registry)?;
                 match &mut transactions {
                     Some(service) => service.stating = stating,

@@ -38,6 +38,8 @@ pub(crate) struct CodeFlow {
     /// The other authorization servers that the client may ask grants for, and its `client_id`
     /// there.
     pub(crate) known_as: BTreeMap<String, String>,
+    /// The other issuers whose ID tokens the client may present, and its `client_id` there.
+    pub(crate) id_tokens_of: BTreeMap<String, String>,
     /// How the client asks users on their own devices, if it may.
     pub(crate) backchannel: Option<Backchannel>,
 }

@@ -5,11 +5,13 @@ mod incoming;
 mod outgoing;
 
 use aims_error::shown;
+use aims_oauth_wire::names::Issuer;
 
 pub use self::incoming::IncomingGrants;
 pub(crate) use self::incoming::Profile;
 pub use self::outgoing::{NameSubject, OutgoingGrants};
 use super::grant::outgoing::{ID_JAG, JWT};
+use super::grant::subject::SubjectIssuers;
 use super::resource::Registry;
 use crate::Error;
 use crate::base::Base;
@@ -56,12 +58,19 @@ impl Domains {
         names
     }
 
-    /// Checks the rules against each other and against clients and resources.
+    /// Checks the rules against each other and against clients, resources and the issuers whose
+    /// tokens are exchanged.
     ///
     /// # Errors
     ///
     /// `authority.domain`, `authority.resources`.
-    pub(crate) fn check(&self, base: &Base, registry: &Registry) -> Result<(), Error> {
+    pub(crate) fn check(
+        &self,
+        base: &Base,
+        registry: &Registry,
+        issuers: Option<&SubjectIssuers>,
+    ) -> Result<(), Error> {
+        self.check_id_tokens(base, registry, issuers)?;
         let incoming: Vec<&str> = self.incoming.iter().map(|it| it.issuer.as_str()).collect();
         let outgoing: Vec<&str> = self
             .outgoing
@@ -97,6 +106,35 @@ impl Domains {
             }
         }
         Ok(())
+    }
+}
+
+impl Domains {
+    /// Checks that the issuers of ID tokens are known.
+    fn check_id_tokens(
+        &self,
+        base: &Base,
+        registry: &Registry,
+        issuers: Option<&SubjectIssuers>,
+    ) -> Result<(), Error> {
+        let is_known = |name: &str| {
+            let issuer = name.parse::<Issuer>().ok();
+            let store = issuers.map(|it| it.store.snapshot());
+            let is_there = issuer.zip(store);
+            is_there.is_some_and(|(issuer, store)| store.is_configured(&issuer))
+        };
+        let of_rules = self.outgoing.iter().flat_map(|it| it.id_tokens.keys());
+        let of_rules = of_rules.filter(|it| *it != base.as_str());
+        let of_clients = registry.clients();
+        let of_clients = of_clients.flat_map(|it| it.flow.id_tokens_of.keys());
+        let mut all = of_rules.chain(of_clients);
+        match all.find(|it| !is_known(it)) {
+            None => Ok(()),
+            Some(name) => Err(bad(
+                name,
+                "is the issuer of ID tokens, expected it in the store of `subject_issuers`",
+            )),
+        }
     }
 }
 

@@ -20,6 +20,10 @@ use crate::{Error, Kind};
 
 /// How long the direct predecessor of a refresh token may come once more, in seconds.
 const GRACE: u64 = 30;
+/// The refusal of a refresh token that there is no grant for.
+const UNKNOWN: Error = Error::Grant {
+    reason: "the refresh token is unknown, has expired or was revoked",
+};
 
 /// The entry of a grant.
 #[derive(Debug, Deserialize, Serialize)]
@@ -28,6 +32,19 @@ pub(crate) enum GrantEntry {
     Live(Box<Grant>),
     /// Refused from now on, with everything that was issued for it.
     Revoked,
+}
+
+impl GrantEntry {
+    /// Returns the grant, if it has not ended.
+    fn live(&self, now: UnixTime) -> Result<&Grant, Error> {
+        let Self::Live(grant) = self else {
+            return Err(UNKNOWN);
+        };
+        if now.as_secs() > grant.end {
+            return Err(UNKNOWN);
+        }
+        Ok(grant)
+    }
 }
 
 /// The rights that a user gave a client.
@@ -194,6 +211,39 @@ impl AuthorizationServer {
         Ok(())
     }
 
+    /// Reads the grant of a refresh token, which stays good. One that was used before ends its
+    /// grant, as at its use. `check` judges the client before anything else.
+    ///
+    /// # Errors
+    ///
+    /// `as.grant`, `as.refresh_again`, `as.refresh_used`, and those of `check`.
+    pub(crate) fn read_refresh_token(
+        &self,
+        text: &str,
+        is_key_proven: bool,
+        check: impl Fn(&Grant) -> Result<(), Error>,
+        now: UnixTime,
+    ) -> Result<(String, Grant), Error> {
+        let token = RefreshToken::parse(text).ok_or(UNKNOWN)?;
+        let found = store::read::<GrantEntry>(self.state.as_ref(), Kind::Grant, &token.id, now)?;
+        let found = found.ok_or(UNKNOWN)?;
+        let grant = found.value.live(now)?;
+        check(grant)?;
+        let hash = key_of(token.secret);
+        let is_constrained = is_key_proven || grant.jkt.is_some();
+        match grant
+            .refresh
+            .judge(&hash, String::new(), is_constrained, now)
+        {
+            Use::Good(_) if grant.refresh.current == hash => Ok((token.id, grant.clone())),
+            Use::Good(_) | Use::Again => Err(Error::RefreshAgain),
+            Use::Reused => {
+                self.revoke_grant(&token.id, now)?;
+                Err(Error::RefreshUsed)
+            }
+        }
+    }
+
     /// Uses a refresh token. Returns its grant and the next refresh token.
     ///
     /// `check` judges the client before anything else, so that another client changes nothing.
@@ -210,20 +260,12 @@ impl AuthorizationServer {
         issue: impl Fn(&Grant, &str) -> Result<T, Error>,
         now: UnixTime,
     ) -> Result<(T, SecretText), Error> {
-        let unknown = || Error::Grant {
-            reason: "the refresh token is unknown, has expired or was revoked",
-        };
-        let token = RefreshToken::parse(text).ok_or_else(unknown)?;
+        let token = RefreshToken::parse(text).ok_or(UNKNOWN)?;
         let state = self.state.as_ref();
         for _ in 0..TRIES {
             let found = store::read::<GrantEntry>(state, Kind::Grant, &token.id, now)?;
-            let found = found.ok_or_else(unknown)?;
-            let GrantEntry::Live(grant) = &found.value else {
-                return Err(unknown());
-            };
-            if now.as_secs() > grant.end {
-                return Err(unknown());
-            }
+            let found = found.ok_or(UNKNOWN)?;
+            let grant = found.value.live(now)?;
             check(grant)?;
             let next = secret(self.random)?;
             let is_constrained = is_key_proven || grant.jkt.is_some();
@@ -243,7 +285,7 @@ impl AuthorizationServer {
             let issued = issue(grant, &token.id)?;
             let grant = Grant {
                 refresh,
-                ..(**grant).clone()
+                ..grant.clone()
             };
             let until = self.grant_until(&grant, now);
             let entry = GrantEntry::Live(Box::new(grant));

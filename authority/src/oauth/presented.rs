@@ -113,6 +113,15 @@ impl AuthorizationServer {
         Ok(OwnToken { claims, payload })
     }
 
+    /// Verifies type and signature of an ID token of this server, and returns its payload.
+    ///
+    /// # Errors
+    ///
+    /// `as.subject_token`.
+    pub(crate) fn own_id_token(&self, text: &str, now: UnixTime) -> Result<Vec<u8>, Error> {
+        self.verified_payload(text, &self.ring, |header| header.is_typ("JWT"), now)
+    }
+
     /// Verifies a transaction token of this server (draft-ietf-oauth-transaction-tokens §12.2):
     /// type, signature, issuer, trust domain, expiry, and revocation of the grant that it comes
     /// from. Also returns the claims as they were signed.

@@ -68,6 +68,8 @@ pub struct OutgoingGrants {
     pub(crate) scopes: BTreeMap<(Option<String>, String), ScopeTable>,
     pub(crate) context: BTreeSet<String>,
     pub(crate) lifetime: Duration,
+    /// The scopes there for users of ID tokens, by the issuer of these.
+    pub(crate) id_tokens: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl OutgoingGrants {
@@ -82,6 +84,7 @@ impl OutgoingGrants {
             scopes: BTreeMap::new(),
             context: BTreeSet::new(),
             lifetime: Duration::from_secs(60),
+            id_tokens: BTreeMap::new(),
         }
     }
 
@@ -93,8 +96,9 @@ impl OutgoingGrants {
         self
     }
 
-    /// Issues identity assertions for access tokens
-    /// (draft-ietf-oauth-identity-assertion-authz-grant §4.3).
+    /// Issues identity assertions for access tokens and refresh tokens of this server, and for ID
+    /// tokens with [`id_token_scopes`](Self::id_token_scopes)
+    /// (draft-ietf-oauth-identity-assertion-authz-grant §4.3). SAML assertions are not accepted.
     #[must_use]
     pub fn issue_id_jag(mut self) -> Self {
         self.profiles.insert(Profile::IdJag);
@@ -138,6 +142,23 @@ impl OutgoingGrants {
     ) -> Self {
         self.scopes
             .insert((Some(issuer.into()), from.into()), table);
+        self
+    }
+
+    /// Sets the scopes there of a user who is named by an ID token of this issuer, which has no
+    /// scopes of its own. By default ID tokens give no assertion.
+    ///
+    /// The issuer is this server, whose approvals give ID tokens, or one of
+    /// [`Builder::subject_issuers`](crate::Builder::subject_issuers). For the latter the client
+    /// needs [`Client::id_tokens_of`].
+    #[must_use]
+    pub fn id_token_scopes<S: Into<String>>(
+        mut self,
+        issuer: impl Into<String>,
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let scopes = scopes.into_iter().map(Into::into).collect();
+        self.id_tokens.insert(issuer.into(), scopes);
         self
     }
 
@@ -195,10 +216,25 @@ impl Client {
     /// [`Builder::outgoing_grants`](crate::Builder::outgoing_grants).
     ///
     /// It presents access tokens that were issued to it, or those that callers send to a resource
-    /// that it [serves](Self::serves).
+    /// that it [serves](Self::serves). For an identity assertion it may present its refresh token,
+    /// or an ID token that was issued to it.
     #[must_use]
     pub fn known_as(mut self, audience: impl Into<String>, client_id: impl Into<String>) -> Self {
         self.flow.known_as.insert(audience.into(), client_id.into());
+        self
+    }
+
+    /// Lets the client present ID tokens of this other issuer for identity assertions
+    /// (draft-ietf-oauth-identity-assertion-authz-grant §4.3). `client_id` is that of the client at
+    /// the issuer: `aud` of the ID token must be it alone.
+    ///
+    /// The issuer is one of [`Builder::subject_issuers`](crate::Builder::subject_issuers), and
+    /// [`OutgoingGrants::id_token_scopes`] names the scopes.
+    #[must_use]
+    pub fn id_tokens_of(mut self, issuer: impl Into<String>, client_id: impl Into<String>) -> Self {
+        self.flow
+            .id_tokens_of
+            .insert(issuer.into(), client_id.into());
         self
     }
 }

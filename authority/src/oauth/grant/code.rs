@@ -13,7 +13,7 @@ use crate::identity::add;
 use crate::oauth::authorize::{AuthorizationRequest, Interaction, RightsAt};
 use crate::oauth::family::{Grant, Refresh, refresh_token};
 use crate::oauth::store::{self, insert, key_of, secret};
-use crate::oauth::{Login, NewToken, details};
+use crate::oauth::{Authenticated, Login, NewToken, details};
 
 /// Lifetime of a code, in seconds.
 const LIFETIME: u64 = 60;
@@ -188,30 +188,39 @@ impl GrantType for RefreshTokens {
         let text = form.get("refresh_token").ok_or(Error::TokenRequest {
             reason: "no refresh_token",
         })?;
-        let check = |grant: &Grant| {
-            let bad = |reason| Err(Error::Grant { reason });
-            if grant.client_id != client.client_id {
-                return bad("the refresh token was issued to another client");
-            }
-            if grant.jkt.is_some_and(|it| client.dpop != Some(it)) {
-                return bad("the refresh token is bound to another DPoP key");
-            }
-            let parties = [grant.client_id.as_str(), grant.subject.as_str()];
-            if server.is_any_revoked(parties, None, grant.began, now)? {
-                return Err(REVOKED);
-            }
-            let presented = client.certificate.map(|it| it.to_string());
-            if grant.certificate.is_some() && grant.certificate != presented {
-                return bad("the refresh token is bound to another certificate");
-            }
-            Ok(())
-        };
+        let check = |grant: &Grant| check_refresh(server, grant, client, now);
         let issue = |grant: &Grant, id: &str| access_token(server, grant, id, request);
         let (mut granted, next) =
             server.use_refresh_token(text, client.proves_itself(), check, issue, now)?;
         granted.refresh_token = Some(next);
         Ok(granted)
     }
+}
+
+/// Checks that this client may present the refresh token of a grant, whose parties were not revoked
+/// since.
+pub(super) fn check_refresh(
+    server: &AuthorizationServer,
+    grant: &Grant,
+    client: &Authenticated,
+    now: UnixTime,
+) -> Result<(), Error> {
+    let bad = |reason| Err(Error::Grant { reason });
+    if grant.client_id != client.client_id {
+        return bad("the refresh token was issued to another client");
+    }
+    if grant.jkt.is_some_and(|it| client.dpop != Some(it)) {
+        return bad("the refresh token is bound to another DPoP key");
+    }
+    let parties = [grant.client_id.as_str(), grant.subject.as_str()];
+    if server.is_any_revoked(parties, None, grant.began, now)? {
+        return Err(REVOKED);
+    }
+    let presented = client.certificate.map(|it| it.to_string());
+    if grant.certificate.is_some() && grant.certificate != presented {
+        return bad("the refresh token is bound to another certificate");
+    }
+    Ok(())
 }
 
 /// Issues an access token for the part of a grant that the request asks for.

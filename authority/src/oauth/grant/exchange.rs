@@ -133,7 +133,7 @@ impl GrantType for TokenExchange {
         request: &TokenRequest<'_>,
     ) -> Result<Granted, Error> {
         let outgoing = Outgoing::of(server, request)?;
-        let subject = Subject::of(server, request, outgoing.is_some())?;
+        let subject = Subject::of(server, request, outgoing.as_ref())?;
         let is_transaction = subject.kind == Kind::TransactionToken;
         let wants_transaction = request.form.get("requested_token_type") == Some(TXN_TOKEN);
         let granted = match (&outgoing, is_transaction, wants_transaction) {

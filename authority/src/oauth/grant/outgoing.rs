@@ -2,6 +2,7 @@
 //! identity assertions, and grants that carry a transaction.
 
 use core::time::Duration;
+use std::borrow::Cow;
 
 use aims_jose::jwk::{JwkSet, PublicJwkSet, SetRules};
 use aims_jose::jws::{CompactJws, SigningInput};
@@ -15,7 +16,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::exchange::scopes;
-use super::subject::{ACCESS_TOKEN, Subject, TXN_TOKEN, asked_scopes};
+use super::subject::{ACCESS_TOKEN, ID_TOKEN, REFRESH_TOKEN, Subject, TXN_TOKEN, asked_scopes};
 use super::transaction::{judge, judge_claims, payload};
 use super::{AuthorizationServer, Error, Granted, TokenRequest};
 use crate::identity::add;
@@ -55,7 +56,7 @@ impl<'a> Outgoing<'a> {
         let subject = form.get("subject_token_type");
         let is_known = |it: &str| server.domains.outgoing(it).is_some();
         let profile = match (form.get("requested_token_type"), subject) {
-            (Some(ID_JAG), Some(ACCESS_TOKEN)) => Profile::IdJag,
+            (Some(ID_JAG), Some(ACCESS_TOKEN | ID_TOKEN | REFRESH_TOKEN)) => Profile::IdJag,
             (Some(JWT), Some(ACCESS_TOKEN)) => Profile::Jwt,
             (Some(JWT), Some(TXN_TOKEN)) => Profile::Transaction,
             (None, Some(TXN_TOKEN)) if audience.is_some_and(is_known) => Profile::Transaction,
@@ -87,6 +88,30 @@ impl<'a> Outgoing<'a> {
         }))
     }
 
+    /// Returns whether it is an identity assertion.
+    pub(super) fn is_identity(&self) -> bool {
+        self.profile == Profile::IdJag
+    }
+
+    /// Returns the rules for the other server.
+    pub(super) const fn rules(&self) -> &OutgoingGrants {
+        self.rules
+    }
+
+    /// Returns what becomes of the scopes of the subject token.
+    fn table(&self, subject: &Subject) -> Result<Cow<'a, ScopeTable>, Error> {
+        if subject.by_id_token {
+            // An ID token has no scopes: the operator has named those of the other server.
+            let scopes = self.rules.id_tokens.get(&subject.from);
+            let scopes = scopes.ok_or(Error::Target)?.iter().map(String::as_str);
+            let table = ScopeTable::new(scopes.map(|scope| (scope, scope)));
+            return table.map(Cow::Owned).map_err(|_malformed| Error::Scope);
+        }
+        let row = (subject.issuer.clone(), subject.from.clone());
+        let table = self.rules.scopes.get(&row).ok_or(Error::Target)?;
+        Ok(Cow::Borrowed(table))
+    }
+
     /// Issues the grant.
     pub(super) fn issue(
         &self,
@@ -101,8 +126,7 @@ impl<'a> Outgoing<'a> {
             });
         }
         let rules = self.rules;
-        let row = (subject.issuer.clone(), subject.from.clone());
-        let table = rules.scopes.get(&row).ok_or(Error::Target)?;
+        let table = &*self.table(subject)?;
         let name = rules
             .subjects
             .name(rules.audience.as_str(), &subject.subject);

@@ -1,5 +1,6 @@
 //! The subject token of an exchange (RFC 8693 §2.1): verified, and the client's to present.
 
+mod identity;
 pub(crate) mod stated;
 
 use core::fmt;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 use self::stated::{SELF_SIGNED, Statement, UNSIGNED_JSON, Unspent};
 use super::exchange::Exchange;
+use super::outgoing::Outgoing;
 use super::{AuthorizationServer, Error, TokenRequest};
 use crate::identity::add;
 use crate::oauth::presented::{OwnToken, OwnTransaction};
@@ -27,6 +29,10 @@ use crate::oauth::{Authenticated, Carried, Login, details};
 
 /// The type of access tokens (RFC 8693 §3).
 pub(super) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+/// The type of ID tokens (RFC 8693 §3).
+pub(super) const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+/// The type of refresh tokens (RFC 8693 §3).
+pub(super) const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 /// The type of transaction tokens (draft-ietf-oauth-transaction-tokens §11.1).
 pub(super) const TXN_TOKEN: &str = aims_txn_token::TOKEN_TYPE;
 /// Maximum length of an access token of another issuer in bytes.
@@ -70,6 +76,8 @@ pub(super) struct Subject {
     pub(super) issuer: Option<String>,
     /// The form in which the client states it itself, without a token of an issuer.
     pub(super) stated: Option<Statement>,
+    /// Whether it is an ID token. Its issuer is `from`.
+    pub(super) by_id_token: bool,
     /// `sub` of the new token.
     pub(super) subject: String,
     /// The client that the token was issued to.
@@ -103,8 +111,9 @@ impl Subject {
     pub(super) fn of(
         server: &AuthorizationServer,
         request: &TokenRequest<'_>,
-        leaves: bool,
+        outgoing: Option<&Outgoing<'_>>,
     ) -> Result<Self, Error> {
+        let leaves = outgoing.is_some();
         let bad = |reason| Err(Error::TokenRequest { reason });
         let TokenRequest { client, form, now } = *request;
         if client.client.is_public() {
@@ -124,7 +133,14 @@ impl Subject {
                 "requested_token_type must be that of an access token or a transaction token",
             );
         }
+        let assertion = outgoing.filter(|it| it.is_identity());
         let subject = match (form.get("subject_token_type"), asked) {
+            (Some(ID_TOKEN), _) if let Some(it) = assertion => {
+                Self::of_id_token(server, request, text, it.rules())?
+            }
+            (Some(REFRESH_TOKEN), _) if let Some(it) = assertion => {
+                Self::of_refresh_token(server, request, text, it.rules())?
+            }
             (Some(ACCESS_TOKEN), _) => Self::of_access_token(server, client, text, leaves, now)?,
             (Some(TXN_TOKEN), Some(_)) => Self::of_transaction(server, text, now)?,
             (Some(TXN_TOKEN), None) if leaves => Self::of_transaction(server, text, now)?,
@@ -177,6 +193,7 @@ impl Subject {
         Ok(Self {
             kind: Kind::AccessToken,
             issuer: None,
+            by_id_token: false,
             grant: claims.grant().map(str::to_owned),
             subject: claims.sub,
             caller: claims.client_id,
@@ -203,6 +220,7 @@ impl Subject {
         Ok(Self {
             kind: Kind::TransactionToken,
             issuer: None,
+            by_id_token: false,
             grant: claims.grant().map(str::to_owned),
             subject: claims.sub.clone(),
             caller: claims.req_wl.clone(),
@@ -282,6 +300,7 @@ impl Subject {
         Ok(Self {
             kind: Kind::AccessToken,
             issuer: Some(token.issuer().to_owned()),
+            by_id_token: false,
             subject,
             caller: token.client_id().to_owned(),
             from: from.clone(),

@@ -287,6 +287,7 @@ impl Subject {
             kind: Kind::AccessToken,
             issuer: None,
             stated: Some(stated.form),
+            by_id_token: false,
             subject: stated.subject,
             caller: client.client_id.clone(),
             from: own.to_owned(),

@@ -1,221 +1,16 @@
-//! Authorization grants for another domain, by token exchange. No grant permits more than the
-//! subject token.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::string_slice,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
-
-mod common;
+//! Grants for the tokens that a client has here, and those that no rule gives.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use aims_authority::{
-    Authority, Client, Exchange, NameSubject, OutgoingGrants, Purpose, Transaction,
-    TransactionPolicy,
+use aims_authority::{Authority, OutgoingGrants};
+use serde_json::{Value, json};
+
+use crate::common::endpoint::{ACCESS_TOKEN, TXN_TOKEN};
+use crate::common::{BASE, FILES, NOW, TOOLS, at, body, builder, es256, get, now};
+use crate::world::{
+    ACCOUNTS, BANK, CARDS, ID_JAG, JWT, Names, Users, World, every, refused, rules, store, target,
 };
-use aims_jose::jwk::{JwkSet, SetRules};
-use aims_jose::jws::Unverified;
-use aims_jose::key::SigningKey;
-use aims_jose::provider::AWS_LC;
-use aims_jose::time::UnixTime;
-use aims_oauth_wire::delegate::ScopeTable;
-use common::endpoint::{
-    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, assertion_claims, judged, send_form,
-};
-use common::{BASE, FILES, NOW, TOOLS, at, body, builder, es256, get, header, key_set, now, sign};
-use serde_json::{Map, Value, json};
-
-const BANK: &str = "https://as.bank.example";
-const ACCOUNTS: &str = "https://accounts.bank.example";
-const CARDS: &str = "https://cards.bank.example";
-const DOMAIN: &str = "example.org";
-const ID_JAG: &str = "urn:ietf:params:oauth:token-type:id-jag";
-const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-
-/// An answer: its body, or `error` and `error_description`.
-type Answer = Result<Value, (String, String)>;
-
-#[derive(Debug)]
-struct Names;
-
-impl NameSubject for Names {
-    fn name(&self, audience: &str, subject: &str) -> Option<String> {
-        assert_eq!(audience, BANK);
-        (subject == "alice").then(|| "customer-7".to_owned())
-    }
-}
-
-/// Transaction tokens are on.
-#[derive(Debug)]
-struct Shop;
-
-impl TransactionPolicy for Shop {
-    fn decide(
-        &self,
-        _exchange: &Exchange<'_>,
-        _details: &Map<String, Value>,
-        _context: &Map<String, Value>,
-    ) -> Option<Transaction> {
-        None
-    }
-}
-
-fn rules() -> OutgoingGrants {
-    let rows = ScopeTable::new([("call", "pay"), ("list", "read")]).unwrap();
-    let within = ScopeTable::new([("payments", "pay")]).unwrap();
-    OutgoingGrants::new(BANK.parse().unwrap(), Arc::new(Names))
-        .resource(ACCOUNTS.parse().unwrap())
-        .scopes(TOOLS, rows)
-        .scopes(DOMAIN, within)
-        .transaction_member("amount")
-}
-
-fn every() -> OutgoingGrants {
-    rules().issue_jwt().issue_id_jag().issue_transactions()
-}
-
-struct World {
-    authority: Authority,
-    agent: SigningKey,
-    access: SigningKey,
-    transactions: SigningKey,
-}
-
-impl World {
-    fn new() -> Self {
-        Self::with(every())
-    }
-
-    fn with(rules: OutgoingGrants) -> Self {
-        let [agent, access, transactions] = [0; 3].map(|_| named(es256()));
-        let client = |id: &str| Client::with_keys(id, key_set(&agent));
-        let authority = builder()
-            .signing_key(Purpose::AccessToken, access.clone())
-            .signing_key(Purpose::TransactionToken, transactions.clone())
-            .transactions(Arc::new(Shop))
-            .outgoing_grants(rules)
-            .client(client("agent").known_as(BANK, "shop-agent"))
-            .client(client("gateway").serves(TOOLS).known_as(BANK, "shop-gw"))
-            .client(client("border").border().known_as(BANK, "shop-border"))
-            .client(client("plain").serves(TOOLS))
-            .client(client("other").known_as(BANK, "shop-other"))
-            .build(now())
-            .unwrap();
-        Self {
-            authority,
-            agent,
-            access,
-            transactions,
-        }
-    }
-
-    /// Returns the access token of the agent for the tools, with these claims changed.
-    fn token(&self, changes: &Value) -> String {
-        let cnf = common::confirmation(&self.agent);
-        let claims = json!({
-            "iss": BASE, "sub": "alice", "aud": TOOLS, "client_id": "agent", "iat": NOW,
-            "exp": NOW + 100, "jti": "1", "scope": "call list", "cnf": cnf, "auth_time": NOW,
-        });
-        sign("at+jwt", &merged(claims, changes), &self.access)
-    }
-
-    /// Returns a transaction token of the gateway, with these claims changed.
-    fn transaction(&self, changes: &Value) -> String {
-        let cnf = common::confirmation(&self.agent);
-        let claims = json!({
-            "iss": BASE, "sub": "alice", "aud": DOMAIN, "iat": NOW, "exp": NOW + 30,
-            "txn": "t-1", "scope": "payments orders", "req_wl": "gateway", "cnf": cnf,
-            "act": {"iss": BASE, "sub": "gateway", "act": {"iss": BASE, "sub": "agent"}},
-            "tctx": {"amount": 10},
-        });
-        sign("txntoken+jwt", &merged(claims, changes), &self.transactions)
-    }
-
-    fn exchange(
-        &self,
-        client_id: &str,
-        (token, kind): (&str, &str),
-        more: &[(&str, &str)],
-        now: UnixTime,
-    ) -> Answer {
-        let mut claims = assertion_claims(now);
-        (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
-        let assertion = sign("client-authentication+jwt", &claims, &self.agent);
-        let mut all = vec![
-            ("grant_type", EXCHANGE),
-            ("client_assertion_type", JWT_BEARER),
-            ("client_assertion", &assertion),
-            ("subject_token", token),
-            ("subject_token_type", kind),
-            ("audience", BANK),
-            ("resource", ACCOUNTS),
-        ];
-        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        let response = send_form(&self.authority, &[], &all, now);
-        judged(&response).map_err(|(_, error)| {
-            let description = body(&response)["error_description"].clone();
-            (error, description.as_str().unwrap_or_default().to_owned())
-        })
-    }
-
-    /// Asks for a grant of this type with the agent's own token.
-    fn own(&self, kind: &str, more: &[(&str, &str)]) -> Answer {
-        let mut all = vec![("requested_token_type", kind)];
-        all.extend(more);
-        let token = self.token(&json!({}));
-        self.exchange("agent", (&token, ACCESS_TOKEN), &all, now())
-    }
-
-    /// Asks for a grant with this transaction, as the border service.
-    fn carried(&self, changes: &Value, more: &[(&str, &str)]) -> Answer {
-        let token = self.transaction(changes);
-        self.exchange("border", (&token, TXN_TOKEN), more, at(NOW + 5))
-    }
-
-    /// Returns the claims of a grant that verifies with the published keys.
-    fn grant(&self, answer: &Value, typ: &str) -> Value {
-        let text = answer["access_token"].as_str().unwrap();
-        assert_eq!(header(text)["typ"], typ);
-        let jwks = self.authority.oauth().jwks(now());
-        let set = JwkSet::parse(jwks.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap();
-        let token = Unverified::parse(text).unwrap();
-        let key = set.select(token.header().kid(), token.header().alg());
-        let verified = token.verify(key.unwrap()).unwrap();
-        serde_json::from_slice(verified.payload()).unwrap()
-    }
-}
-
-fn named(key: SigningKey) -> SigningKey {
-    let id = key.verifying_key().thumbprint().to_string();
-    key.with_key_id(id)
-}
-
-fn merged(mut claims: Value, changes: &Value) -> Value {
-    for (name, value) in changes.as_object().unwrap() {
-        claims[name] = value.clone();
-    }
-    claims
-        .as_object_mut()
-        .unwrap()
-        .retain(|_, it| !it.is_null());
-    claims
-}
-
-fn refused(error: &str, description: &str) -> Answer {
-    Err((error.to_owned(), description.to_owned()))
-}
-
-fn target() -> Answer {
-    refused(
-        "invalid_target",
-        "name one resource that this client may use",
-    )
-}
 
 /// JAG-30, JAG-31, JAG-12, TEX-03: an identity assertion for the client by its name there.
 #[test]
@@ -233,7 +28,7 @@ fn an_id_jag_is_issued() {
     let expected = json!({
         "iss": BASE, "sub": "customer-7", "aud": BANK, "client_id": "shop-agent", "iat": NOW,
         "exp": NOW + 60, "scope": "pay read", "resource": ACCOUNTS, "auth_time": NOW,
-        "act": {"iss": BASE, "sub": "agent"}, "cnf": common::confirmation(&world.agent),
+        "act": {"iss": BASE, "sub": "agent"}, "cnf": crate::common::confirmation(&world.agent),
     });
     assert_eq!(claims, expected);
 }
@@ -271,7 +66,7 @@ fn a_grant_carries_the_transaction() {
         let expected = json!({
             "iss": BASE, "sub": "customer-7", "aud": BANK, "iat": NOW + 5, "exp": NOW + 30,
             "scope": "pay", "txn": "t-1", "resource": [ACCOUNTS],
-            "txn_claims": {"amount": 10}, "cnf": common::confirmation(&world.agent),
+            "txn_claims": {"amount": 10}, "cnf": crate::common::confirmation(&world.agent),
         });
         assert_eq!(claims, expected);
     }
@@ -282,10 +77,10 @@ fn a_grant_carries_the_transaction() {
 #[test]
 fn another_service_has_its_own_key() {
     let world = World::new();
-    let cnf = common::confirmation(&es256());
+    let cnf = crate::common::confirmation(&es256());
     let granted = world.carried(&json!({"cnf": cnf}), &[]).unwrap();
     let claims = world.grant(&granted, "txn-chain+jwt");
-    assert_eq!(claims["cnf"], common::confirmation(&world.agent));
+    assert_eq!(claims["cnf"], crate::common::confirmation(&world.agent));
     assert_eq!(claims.get("act"), None);
     let act = json!({"iss": BASE, "sub": "border"});
     let found = world.carried(&json!({"cnf": cnf, "act": act}), &[]);
@@ -451,7 +246,7 @@ fn a_grant_is_no_more_than_its_token() {
         assert_eq!(late["expires_in"], 10);
         assert_eq!(world.grant(&late, typ)["exp"], NOW + 100);
         // The token is bound to another key, and no actor was appended.
-        let cnf = json!({"cnf": common::confirmation(&es256())});
+        let cnf = json!({"cnf": crate::common::confirmation(&es256())});
         let token = world.token(&cnf);
         let found = world.exchange("agent", (&token, ACCESS_TOKEN), &asked, now());
         assert_eq!(found.unwrap_err().0, "invalid_request", "{kind}");
@@ -501,14 +296,15 @@ fn the_metadata_name_the_types() {
     assert_eq!(find(&World::new().authority), Some(json!([ID_JAG, JWT])));
     let world = World::with(rules().issue_transactions());
     assert_eq!(find(&world.authority), Some(json!([JWT])));
-    assert_eq!(find(&common::authority()), None);
+    assert_eq!(find(&crate::common::authority()), None);
 }
 
 /// JAG-11: rules that cannot work are refused at the start.
 #[test]
 fn rules_are_checked_at_the_start() {
+    let issuers = || builder().subject_issuers(store(&es256()), Arc::new(Users));
     let fails = |rules: OutgoingGrants| {
-        let found = builder().outgoing_grants(rules).build(now());
+        let found = issuers().outgoing_grants(rules).build(now());
         found.err().unwrap().code()
     };
     let to = |audience: &str| {
@@ -528,6 +324,6 @@ fn rules_are_checked_at_the_start() {
         let rules = every().lifetime(Duration::from_secs(lifetime));
         assert_eq!(fails(rules), "authority.lifetime");
     }
-    let twice = builder().outgoing_grants(every()).outgoing_grants(every());
+    let twice = issuers().outgoing_grants(every()).outgoing_grants(every());
     assert_eq!(twice.build(now()).err().unwrap().code(), "authority.domain");
 }

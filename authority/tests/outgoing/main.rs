@@ -1,0 +1,16 @@
+//! Authorization grants for another domain, by token exchange. No grant permits more than the
+//! subject token.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod grants;
+mod identity;
+mod world;
