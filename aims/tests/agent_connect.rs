@@ -133,13 +133,23 @@ async fn call(agent: &Agent) -> Result<u16, Error> {
 const FIRST: (u16, &str) = (401, "Bearer scope=\"read\"");
 const WIDER: (u16, &str) = (403, "Bearer error=\"insufficient_scope\", scope=\"write\"");
 
+const BAD: (u16, &str) = (
+    400,
+    "Bearer error=\"invalid_request\", \
+     resource_metadata=\"https://tools.example/.well-known/oauth-protected-resource/mcp\"",
+);
+const NO_ERROR: &str = "Bearer \
+     resource_metadata=\"https://tools.example/.well-known/oauth-protected-resource/mcp\"";
+
 /// Without a token first; a login after the 401; then the token is there.
 #[tokio::test]
 async fn a_tool_is_connected_at_its_first_refusal() {
-    let (net, user) = (Net::refusing(&[FIRST]), User::default());
+    let (net, user) = (Net::refusing(&[FIRST, FIRST]), User::default());
     let agent = agent(&net, &user);
+    // The explanation knows the challenge, as the call does.
     let explained = agent.explain(TOOL).await.unwrap().unwrap();
     assert_eq!(explained.way(), Some(Way::User));
+    assert_eq!(explained.scopes().unwrap().to_string(), "read");
     assert!(
         agent
             .explain("https://other.example/")
@@ -149,9 +159,12 @@ async fn a_tool_is_connected_at_its_first_refusal() {
     );
     assert_eq!(call(&agent).await.unwrap(), 200);
     assert_eq!(call(&agent).await.unwrap(), 200);
-    assert_eq!(net.tokens(), ["none", "Bearer after1", "Bearer after1"]);
+    assert_eq!(
+        net.tokens(),
+        ["none", "none", "Bearer after2", "Bearer after2"]
+    );
     let calls = net.calls.lock().unwrap();
-    assert!(calls.iter().all(|(_, content)| content == "{}"));
+    assert!(calls.iter().skip(1).all(|(_, content)| content == "{}"));
     assert_eq!(user.0.lock().unwrap().len(), 1);
 }
 
@@ -177,6 +190,11 @@ async fn each_refusal_is_followed_once() {
             2,
         ),
         (&[(401, "")], 200, 2),
+        // T-29: the example of RFC 9728 §5.1.
+        (&[BAD], 200, 2),
+        (&[FIRST, BAD], 400, 2),
+        (&[(400, "Bearer error=\"invalid_request\"")], 400, 1),
+        (&[(400, NO_ERROR)], 400, 1),
         (&[FIRST, (500, "Bearer error=\"invalid_token\"")], 500, 2),
     ] {
         let (net, user) = (Net::refusing(refusals), User::default());

@@ -12,7 +12,7 @@ use aims_jose::Chain;
 use aims_jose::time::SystemClock;
 use aims_oauth_client::discovery::{resource_within, server};
 use aims_oauth_client::{Step, drive};
-use aims_oauth_wire::challenge::Challenges;
+use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
 use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
 use http::{Request, Response, StatusCode};
@@ -75,6 +75,18 @@ pub(crate) fn run(survey: &Survey, view: View) -> Result<(Zeroizing<String>, boo
     Ok((text, report.is_good()))
 }
 
+/// Returns whether a tool demands a token by 400 and `invalid_request`, as the example of RFC 9728
+/// §5.1 does.
+fn is_invalid_request(answer: &Response<Vec<u8>>, resource: &Resource) -> bool {
+    let names_metadata = |all: Challenges| {
+        let mut errors = all.iter().map(Challenge::error);
+        errors.any(|error| error == Some("invalid_request"))
+            && !all.resource_metadata_places(resource).is_empty()
+    };
+    answer.status() == StatusCode::BAD_REQUEST
+        && Challenges::parse(answer.headers()).is_ok_and(names_metadata)
+}
+
 struct Surveyor<'a> {
     resource: &'a Resource,
     trail: &'a Trail,
@@ -114,7 +126,7 @@ impl Surveyor<'_> {
 
     fn challenge(&mut self, answer: &Response<Vec<u8>>) -> Vec<Endpoint> {
         let status = answer.status();
-        if status != StatusCode::UNAUTHORIZED {
+        if status != StatusCode::UNAUTHORIZED && !is_invalid_request(answer, self.resource) {
             self.mistake(Mistake::no_challenge(status));
             return Vec::new();
         }

@@ -49,6 +49,12 @@ fn challenge(base: &str) -> (u16, String, String) {
     (401, field, String::new())
 }
 
+fn invalid_request(base: &str, error: &str) -> (u16, String, String) {
+    let (_, field, body) = challenge(base);
+    let field = field.replace("Bearer", &format!("Bearer error=\"{error}\","));
+    (400, field, body)
+}
+
 fn document(base: &str, resource: &str) -> (u16, String, String) {
     let body = json!({"resource": format!("{base}{resource}"), "authorization_servers": [base]});
     (200, String::new(), body.to_string())
@@ -178,6 +184,27 @@ fn what_a_login_would_use() {
 /// Each tool differs from the good one in one answer.
 #[test]
 fn each_mistake_is_named() {
+    // T-29: the example of RFC 9728 §5.1 demands a token by 400. Other answers of 400 do not.
+    let (ran, report) = check(|base, path| match path {
+        "/mcp" => Some(invalid_request(base, "invalid_request")),
+        path => good(base, path),
+    });
+    assert_eq!((ran.status, codes(&report)), (0, Vec::new()));
+    let (_, report) = check(|base, path| match path {
+        "/mcp" => Some(invalid_request(base, "invalid_token")),
+        path => good(base, path),
+    });
+    assert_eq!(codes(&report), ["resource.no_challenge"]);
+    let (_, report) = check(|base, path| match path {
+        "/mcp" => Some((
+            400,
+            "www-authenticate: Bearer error=\"invalid_request\"\r\n".to_owned(),
+            String::new(),
+        )),
+        path => good(base, path),
+    });
+    assert_eq!(codes(&report), ["resource.no_challenge"]);
+
     let (ran, report) = check(|base, path| match path {
         "/mcp" => Some((200, String::new(), String::new())),
         path => good(base, path),

@@ -257,6 +257,10 @@ impl Connector {
 
     /// Sets the scopes that may ever be requested. A tool that requires more is not served.
     /// Without this, what a tool requires is requested.
+    ///
+    /// The first request has the scopes of the tool's challenge, or else those of its metadata. If
+    /// neither names scopes, it has none, and the server chooses within this set. A later challenge
+    /// with `insufficient_scope` [widens](Connection::widen) the request.
     pub fn allow_scopes(self, scopes: ScopeSet) -> Self {
         self.with(|settings| settings.allowed = Some(scopes))
     }

@@ -3,10 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aims_jose::digest::Fingerprint;
 use aims_oauth_client::{Connection, Connector, Explanation, RevocationSignal, Token, TokenSource};
 use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::names::{Resource, ScopeSet};
-use http::{Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
+use tokio::sync::Mutex;
 
 use super::{Agent, AgentBuilder, Error};
 
@@ -27,8 +29,22 @@ pub(super) enum Tokens {
 
 pub(super) struct Connected {
     connector: Connector,
-    connection: tokio::sync::Mutex<Option<Connection>>,
+    connection: Mutex<Option<Made>>,
+    /// The refused token for which the metadata of the tool was read anew last. Locked while they
+    /// are read, so that parallel refusals of one token cause one look.
+    looked: Mutex<Option<Fingerprint>>,
 }
+
+/// A connection, and how many were made before it.
+#[derive(Clone)]
+struct Made {
+    connection: Connection,
+    number: u64,
+}
+
+/// Whether a request has caused a new connection already. It causes one at most.
+#[derive(Default)]
+pub(super) struct Reconnected(bool);
 
 /// The demand of a refusal.
 #[derive(Clone, Debug)]
@@ -43,13 +59,16 @@ pub(super) enum Refusal {
 
 impl Authorization {
     /// Returns a token, if there is a way to one already.
-    pub(super) async fn token(&self) -> Result<Option<Arc<Token>>, Error> {
+    pub(super) async fn token(
+        &self,
+        reconnected: &mut Reconnected,
+    ) -> Result<Option<Arc<Token>>, Error> {
         match &self.tokens {
             Tokens::Source { scopes, source } => {
                 Ok(Some(source.token_for(&self.resource, scopes).await?))
             }
-            Tokens::Connected(connected) => match connected.connection().await {
-                Some(connection) => Ok(Some(connection.token().await?)),
+            Tokens::Connected(connected) => match connected.made().await {
+                Some(made) => Ok(Some(connected.token(made, reconnected).await?)),
                 None => Ok(None),
             },
         }
@@ -80,8 +99,8 @@ impl Authorization {
             }
             Tokens::Connected(connected) => {
                 let challenges = Challenges::default();
-                let connection = connected.connect(&self.resource, &challenges).await?;
-                Ok(connection.token().await?)
+                let made = connected.connect(&self.resource, &challenges).await?;
+                connected.token(made, &mut Reconnected::default()).await
             }
         }
     }
@@ -114,6 +133,13 @@ impl Authorization {
         };
         match answer.status() {
             StatusCode::FORBIDDEN if is_connected => of("insufficient_scope").map(Refusal::Scope),
+            // A tool may refuse a request without a token so (RFC 9728 §5.1).
+            StatusCode::BAD_REQUEST if is_connected && token.is_none() => {
+                let _invalid = of("invalid_request")?;
+                let challenges = challenges.ok()?;
+                let places = challenges.resource_metadata_places(&self.resource);
+                (!places.is_empty()).then_some(Refusal::Token(challenges))
+            }
             StatusCode::UNAUTHORIZED => {
                 let login = of("insufficient_user_authentication").filter(|_| is_connected);
                 if let Some(challenge) = login {
@@ -131,19 +157,25 @@ impl Authorization {
         }
     }
 
-    /// Returns the token for the next attempt after a refusal, or `None` if none would help.
-    pub(super) async fn after(&self, refusal: Refusal) -> Result<Option<Arc<Token>>, Error> {
+    /// Returns the token for the next attempt after a refusal of this one, or `None` if none would
+    /// help.
+    pub(super) async fn after(
+        &self,
+        refusal: Refusal,
+        refused: Option<&Token>,
+        reconnected: &mut Reconnected,
+    ) -> Result<Option<Arc<Token>>, Error> {
         let Tokens::Connected(connected) = &self.tokens else {
-            return self.token().await;
+            return self.token(reconnected).await;
         };
         match refusal {
             Refusal::Token(challenges) => {
-                let connection = connected.connect(&self.resource, &challenges).await?;
-                Ok(Some(connection.token().await?))
+                let made = connected.follow(&self.resource, &challenges, refused);
+                Ok(Some(connected.token(made.await?, reconnected).await?))
             }
-            Refusal::Scope(challenge) => match connected.connection().await {
-                Some(connection) if connection.widen(&challenge)? => {
-                    Ok(Some(connection.token().await?))
+            Refusal::Scope(challenge) => match connected.made().await {
+                Some(made) if made.connection.widen(&challenge)? => {
+                    Ok(Some(connected.token(made, reconnected).await?))
                 }
                 _ => Ok(None),
             },
@@ -157,18 +189,85 @@ impl Authorization {
 
 impl Connected {
     async fn connection(&self) -> Option<Connection> {
+        self.made().await.map(|made| made.connection)
+    }
+
+    async fn made(&self) -> Option<Made> {
         self.connection.lock().await.clone()
     }
 
     /// Returns the connection. The first call makes it, by the challenges of the tool.
-    async fn connect(&self, tool: &Resource, challenges: &Challenges) -> Result<Connection, Error> {
-        let mut connection = self.connection.lock().await;
-        if let Some(connection) = &*connection {
-            return Ok(connection.clone());
+    async fn connect(&self, tool: &Resource, challenges: &Challenges) -> Result<Made, Error> {
+        let mut made = self.connection.lock().await;
+        if let Some(made) = &*made {
+            return Ok(made.clone());
         }
-        let made = self.connector.connect(tool, challenges).await?;
-        *connection = Some(made.clone());
+        let connection = self.connector.connect(tool, challenges).await?;
+        Ok(made.insert(Made::of(connection, 0)).clone())
+    }
+
+    /// Replaces a connection. If that was done meanwhile, returns the new one.
+    async fn reconnect(&self, earlier: &Made, challenges: &Challenges) -> Result<Made, Error> {
+        let mut current = self.connection.lock().await;
+        if let Some(made) = &*current
+            && made.number != earlier.number
+        {
+            return Ok(made.clone());
+        }
+        let connection = earlier.connection.reconnect(challenges).await?;
+        let number = earlier.number.wrapping_add(1);
+        Ok(current.insert(Made::of(connection, number)).clone())
+    }
+
+    /// Returns the connection after a refusal: the first one, or a new one if the tool has moved to
+    /// another authorization server meanwhile.
+    async fn follow(
+        &self,
+        tool: &Resource,
+        challenges: &Challenges,
+        refused: Option<&Token>,
+    ) -> Result<Made, Error> {
+        let made = self.connect(tool, challenges).await?;
+        let Some(refused) = refused.map(Token::fingerprint) else {
+            return Ok(made);
+        };
+        let mut looked = self.looked.lock().await;
+        if *looked == Some(refused) {
+            return self.connect(tool, challenges).await;
+        }
+        let made = match made.connection.is_current(challenges).await? {
+            true => made,
+            false => self.reconnect(&made, challenges).await?,
+        };
+        *looked = Some(refused);
         Ok(made)
+    }
+
+    /// Returns a token of a connection. Connects again if its registration has ended: by the time,
+    /// or by the answer of the server.
+    async fn token(
+        &self,
+        mut made: Made,
+        reconnected: &mut Reconnected,
+    ) -> Result<Arc<Token>, Error> {
+        if made.connection.has_ended() && !reconnected.0 {
+            reconnected.0 = true;
+            made = self.reconnect(&made, &Challenges::default()).await?;
+        }
+        match made.connection.token().await {
+            Err(_) if made.connection.has_ended() && !reconnected.0 => {
+                reconnected.0 = true;
+                let made = self.reconnect(&made, &Challenges::default()).await?;
+                Ok(made.connection.token().await?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+}
+
+impl Made {
+    const fn of(connection: Connection, number: u64) -> Self {
+        Self { connection, number }
     }
 }
 
@@ -223,7 +322,8 @@ impl<T> AgentBuilder<T> {
     pub fn connect(mut self, tool: Resource, connector: Connector) -> Self {
         let connected = Connected {
             connector,
-            connection: tokio::sync::Mutex::default(),
+            connection: Mutex::default(),
+            looked: Mutex::default(),
         };
         self.tokens.push(Authorization {
             resource: tool,
@@ -262,11 +362,14 @@ impl Agent {
     /// Tells which way the agent would take to the tool at this URL, and why, without registering
     /// or logging in. Returns `None` if no [connector](AgentBuilder::connect) is set for it.
     ///
+    /// It sends `GET` without a token first, because the challenge of the tool says where its
+    /// metadata are, and which scopes it requires.
+    ///
     /// # Errors
     ///
     /// The errors of discovery, and `agent.target` for a URL that is not in normal form.
     pub async fn explain(&self, url: &str) -> Result<Option<Explanation>, Error> {
-        let uri = url.parse::<http::Uri>().map_err(|_invalid| {
+        let uri = url.parse::<Uri>().map_err(|_invalid| {
             let parsed = url.parse::<Resource>();
             Error::Target(parsed.err().unwrap_or(aims_oauth_wire::Error::ClientId))
         })?;
@@ -276,7 +379,25 @@ impl Agent {
         let Tokens::Connected(connected) = &authorization.tokens else {
             return Ok(None);
         };
-        let (tool, none) = (&authorization.resource, Challenges::default());
-        Ok(Some(connected.connector.explain(tool, &none).await?))
+        let (tool, challenges) = (
+            &authorization.resource,
+            self.knock(uri, authorization).await,
+        );
+        Ok(Some(connected.connector.explain(tool, &challenges).await?))
+    }
+
+    /// Returns the challenges of a tool to a request without a token, or none if it has none.
+    async fn knock(&self, uri: Uri, authorization: &Authorization) -> Challenges {
+        let mut request = Request::new(());
+        *request.uri_mut() = uri;
+        let (head, ()) = request.into_parts();
+        let refused = match self.attempt_alone(head).await {
+            Ok(answer) => authorization.refusal(None, &answer),
+            Err(_unanswered) => None,
+        };
+        match refused {
+            Some(Refusal::Token(challenges)) => challenges,
+            Some(Refusal::Scope(_) | Refusal::Login(_)) | None => Challenges::default(),
+        }
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use aims_fetch::{Body, BoxError, Call};
 use aims_oauth_client::Token;
 use aims_oauth_wire::names::Resource;
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Request, Response, Uri};
 
-use super::access::{Authorization, Refusal};
+use super::access::{Authorization, Reconnected, Refusal};
 use super::approve::Demands;
 use super::body::{Answer, Kept, Outgoing, Uncollected, as_own_error, collected};
 use super::{Agent, Content, Error, Limits, PendingResponse};
@@ -70,7 +71,13 @@ impl Agent {
     ///
     /// **Connected tools.** If the tool is [connected](super::AgentBuilder::connect), the first
     /// request has no token. The agent follows a 401, a 403 with `insufficient_scope` and a 401
-    /// with `insufficient_user_authentication` once each.
+    /// with `insufficient_user_authentication` once each. It follows a 400 with `invalid_request`
+    /// and `resource_metadata` to a request without a token like a 401 (RFC 9728 §5.1).
+    ///
+    /// A 401 that names `resource_metadata` makes the agent read the metadata of the tool anew, and
+    /// connect to another authorization server if the tool has moved there (§5.2). If the
+    /// registration of the agent has ended, because its secret expired or the server has forgotten
+    /// it, the agent registers anew. Both happen once for a request, and once for parallel ones.
     ///
     /// **Approvals.** If the tool requires the approval of a person, the agent asks for it once,
     /// where [`approval`](super::AgentBuilder::approval) says how. A denial is an error of the
@@ -115,8 +122,8 @@ impl Agent {
             let (answer, judge) = self.attempt(head, None, &mut body, carrier).await?;
             return judged(judge, answer, limits).await;
         };
-        let mut token = authorization.token().await?;
         let mut followed = Followed::default();
+        let mut token = authorization.token(&mut followed.reconnected).await?;
         loop {
             let sent = token.as_deref();
             let attempted = self.attempt(head.clone(), sent, &mut body, carrier).await?;
@@ -148,7 +155,8 @@ impl Agent {
             let Some(refusal) = refusal.filter(|_| body.is_repeatable()) else {
                 return judged(judge, answer, limits).await;
             };
-            match authorization.after(refusal).await? {
+            let next = authorization.after(refusal, sent, &mut followed.reconnected);
+            match next.await? {
                 // The tool may have read on while the token was requested.
                 Some(_) if !body.is_repeatable() => return judged(judge, answer, limits).await,
                 Some(next) => token = Some(next),
@@ -178,6 +186,14 @@ impl Agent {
         let again = again.await?;
         token.demands_nonce(&head.uri, &again.0);
         Ok(again)
+    }
+
+    /// Sends a request without a token and without content, once.
+    pub(super) async fn attempt_alone(&self, head: Parts) -> Result<Response<Body>, Error> {
+        let mut nothing = Outgoing::Whole(Bytes::new());
+        let mut calling = Calling(&*self.0.call);
+        let (answer, _unjudged) = self.attempt(head, None, &mut nothing, &mut calling).await?;
+        Ok(answer)
     }
 
     async fn outgoing<B>(&self, body: B, has_token: bool, limits: Limits) -> Result<Outgoing, Error>
@@ -269,6 +285,7 @@ async fn judged(
 struct Followed {
     /// Their demands.
     demands: Demands,
+    reconnected: Reconnected,
     token: bool,
     scope: bool,
     login: bool,

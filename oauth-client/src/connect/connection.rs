@@ -1,12 +1,14 @@
 //! The connection to one tool: its tokens, and what is requested.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aims_jose::alg::Algorithm;
+use aims_jose::time::UnixTime;
 use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::client_auth::Authenticate;
-use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
+use aims_oauth_wire::names::{ClientId, Issuer, Resource, Scope, ScopeSet};
 use aims_oauth_wire::token::TokenError;
 
 use super::find::Found;
@@ -15,7 +17,8 @@ use crate::authorize::Asking;
 use crate::step::drive;
 use crate::{
     AuthorizationRequest, ClientCredentials, DpopKey, Error, IdJagRequest, Identity, JwtBearer,
-    Receiving, RegistrationFlow, RevocationSignal, Target, Token, TokenSource, UserGrant,
+    Receiving, Registered, RegistrationFlow, RevocationSignal, Target, Token, TokenSource,
+    UserGrant,
 };
 
 /// Gets tokens for one tool by the [way](Way) that its [`Connector`] found.
@@ -27,17 +30,37 @@ pub struct Connection(Arc<Inner>);
 struct Inner {
     settings: Arc<Settings>,
     tool: Resource,
+    /// Those by which the tool was found.
+    challenges: Challenges,
     resource: Resource,
     source: TokenSource,
     client: Arc<dyn Authenticate>,
-    /// The identifier of a dynamic registration.
-    registered_as: Option<ClientId>,
+    registration: Option<Registration>,
     dpop: Option<DpopKey>,
     way: Way,
     is_assumed: bool,
     requested: Mutex<Requested>,
     /// Allows one login at a time, and holds the receiver whose URI was registered.
     login: tokio::sync::Mutex<Option<Box<dyn Receiving>>>,
+}
+
+/// The dynamic registration of the client, whose end ends the connection.
+struct Registration {
+    client: ClientId,
+    /// When its secret expires.
+    expires: Option<UnixTime>,
+    /// Whether the server did not know it any more.
+    is_forgotten: AtomicBool,
+}
+
+impl Registration {
+    fn of(registered: &Registered) -> Self {
+        Self {
+            client: registered.client_id().clone(),
+            expires: registered.expires(),
+            is_forgotten: AtomicBool::new(false),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -55,7 +78,8 @@ pub(super) async fn connect(
     let settings = Arc::clone(&connector.0);
     let found = find::find(&settings, tool, challenges).await?;
     let way = Way::required(&settings, &found)?;
-    let scopes = match (&settings.requested, settings.login_scopes(tool).await?) {
+    let before = settings.login_scopes(tool, found.server.issuer()).await?;
+    let scopes = match (&settings.requested, before) {
         (Some(requested), _) => {
             expect_allowed(&settings, requested)?;
             requested.clone()
@@ -71,13 +95,13 @@ pub(super) async fn connect(
         }
         (None, _) => scopes(&settings, &found, challenges, Some(way))?,
     };
-    let (mut receiving, mut registered_as) = (None, None);
+    let (mut receiving, mut registration) = (None, None);
     let client = match settings.identities.at(&found.server)? {
         Identity::Registered(client) | Identity::MetadataDocument(client) => client,
         Identity::Register(mut metadata) => match settings.registered(found.server.issuer()).await?
         {
             Some(registered) => {
-                registered_as = Some(registered.client_id().clone());
+                registration = Some(Registration::of(&registered));
                 registered.client()?
             }
             None => {
@@ -90,7 +114,7 @@ pub(super) async fn connect(
                 let first = RegistrationFlow::begin(&metadata, &found.server, None)?;
                 let registered = drive(first, &*settings.http, &*settings.clock).await?;
                 settings.keep_registered(&registered).await?;
-                registered_as = Some(registered.client_id().clone());
+                registration = Some(Registration::of(&registered));
                 registered.client()?
             }
         },
@@ -114,10 +138,11 @@ pub(super) async fn connect(
     Ok(Connection(Arc::new(Inner {
         settings,
         tool: tool.clone(),
+        challenges: challenges.clone(),
         resource: found.resource,
         source,
         client,
-        registered_as,
+        registration,
         dpop,
         way,
         is_assumed: found.is_assumed,
@@ -145,7 +170,7 @@ pub(super) fn scopes(
             Some(allowed) => listed.intersection(allowed),
             None => listed.clone(),
         },
-        (None, None) => settings.allowed.clone().unwrap_or_default(),
+        (None, None) => ScopeSet::new(),
     };
     let listed = found.server.scopes_supported().unwrap_or_default();
     let offline = "offline_access";
@@ -185,24 +210,99 @@ impl Connection {
     /// # Errors
     ///
     /// Those of [`TokenSource::token`] and of the way: `authorize.…` for a user. If the server
-    /// does not know a registration any more (`invalid_client`), it is dropped: connect again.
+    /// does not know a registration any more (`invalid_client`), it is dropped, and the connection
+    /// [has ended](Self::has_ended). `grant.scope` if no scope was requested, and the server chose
+    /// one that is not [allowed](Connector::allow_scopes).
     pub async fn token(&self) -> Result<Arc<Token>, Error> {
-        self.known(self.obtain().await).await
+        let token = self.known(self.obtain().await).await?;
+        self.expect_allowed_choice(&token)?;
+        Ok(token)
+    }
+
+    /// Checks what the server chose, if no scope was requested.
+    fn expect_allowed_choice(&self, token: &Token) -> Result<(), Error> {
+        let Settings { allowed, rules, .. } = &*self.0.settings;
+        let Some(allowed) = allowed.as_ref().filter(|_| self.scopes().is_empty()) else {
+            return Ok(());
+        };
+        let is_wider = |it: &&str| !allowed.contains(it) && !rules.unrequested_scopes.contains(it);
+        let granted = token.scopes().iter().map(Scope::as_str);
+        let mut wider = granted.filter(is_wider).peekable();
+        match wider.peek() {
+            Some(_) if !rules.wider_scopes => Err(Error::Scope {
+                wider: aims_error::shown(wider),
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Drops the registration if the server has forgotten it.
     async fn known<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
-        let is_unknown = |error: &Error| {
-            let refusal = error.refusal().map(TokenError::error);
-            refusal == Some("invalid_client")
-        };
-        if let (Err(error), Some(client)) = (&outcome, &self.0.registered_as)
-            && is_unknown(error)
+        if let (Err(error), Some(registration)) = (&outcome, &self.0.registration)
+            && is_unknown_client(error)
         {
-            let settings = &self.0.settings;
+            registration.is_forgotten.store(true, Ordering::Release);
+            let (settings, client) = (&self.0.settings, &registration.client);
             settings.drop_registered(self.issuer(), client).await?;
         }
         outcome
+    }
+
+    /// Returns whether the registration of the client has ended: its secret has expired (RFC 7591
+    /// §3.2.1), or the server answered `invalid_client` to it. [Connect](Self::reconnect) again
+    /// then: that registers anew.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let now = self.0.settings.clock.now();
+        self.0.registration.as_ref().is_some_and(|it| {
+            it.expires.is_some_and(|end| end <= now) || it.is_forgotten.load(Ordering::Acquire)
+        })
+    }
+
+    /// Connects again, to a tool that has [moved](Self::is_current) or after the registration of the
+    /// client has [ended](Self::has_ended). Empty challenges stand for those of the first
+    /// connection. At the same server, the scopes stay those of this connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Connector::connect`].
+    pub async fn reconnect(&self, challenges: &Challenges) -> Result<Self, Error> {
+        let inner = &*self.0;
+        let challenges = match challenges.is_empty() {
+            true => &inner.challenges,
+            false => challenges,
+        };
+        let connector = Connector(Arc::clone(&inner.settings));
+        let again = connector.connect(&inner.tool, challenges).await?;
+        if again.issuer().equals_in_discovery(self.issuer()) {
+            let mut requested = again.lock();
+            for scope in self.scopes().iter() {
+                requested.scopes.insert(scope.clone())?;
+            }
+        }
+        Ok(again)
+    }
+
+    /// Reads the metadata of the tool anew, as its challenges with `resource_metadata` ask for (RFC
+    /// 9728 §5.2). Returns whether the tool and its authorization server are still those of this
+    /// connection. If not, [connect](Self::reconnect) again.
+    ///
+    /// Without `resource_metadata` in the challenges, and while no metadata can be read, they are.
+    ///
+    /// # Errors
+    ///
+    /// Those of discovery, such as `discovery.no_server`, if the metadata cannot be used.
+    pub async fn is_current(&self, challenges: &Challenges) -> Result<bool, Error> {
+        let inner = &*self.0;
+        if challenges.resource_metadata_places(&inner.tool).is_empty() {
+            return Ok(true);
+        }
+        match find::find(&inner.settings, &inner.tool, challenges).await {
+            Ok(found) => Ok(found.resource == inner.resource
+                && found.server.issuer().equals_in_discovery(self.issuer())),
+            Err(error) if error.is_retryable() => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     async fn obtain(&self) -> Result<Arc<Token>, Error> {
@@ -289,7 +389,10 @@ impl Connection {
         let code = asking.ask(adjust(request), receiving, tell).await?;
         settings.tell(&Progress::Requesting(self.issuer()));
         let token = inner.source.redeem(code).await?;
-        settings.keep_login(&inner.tool, &self.scopes()).await?;
+        let issuer = self.issuer();
+        settings
+            .keep_login(&inner.tool, issuer, &self.scopes())
+            .await?;
         settings.tell(&Progress::Connected(self.issuer()));
         Ok(token)
     }
@@ -307,6 +410,11 @@ impl Connection {
         request = request.scopes(target.scopes().clone());
         if let Some(client) = &provider.known_as {
             request = request.for_client(client.clone());
+        }
+        let known = provider.server.dpop_signing_algorithms();
+        let binds = |it: &&DpopKey| known.is_some_and(|known| known.contains(it.algorithm()));
+        if let Some(key) = inner.dpop.as_ref().filter(binds) {
+            request = request.bound_to(key.clone());
         }
         let (client, server) = (Arc::clone(&provider.client), Arc::clone(&provider.server));
         let first = request.begin(client, server, settings.clock.now())?;
@@ -346,12 +454,12 @@ impl Connection {
     }
 
     /// Logs the user in again, as a challenge with `insufficient_user_authentication` requires (RFC
-    /// 9470). Each requirement is met once: returns `None` if a login for it succeeded before, or
-    /// if the way has no user.
+    /// 9470). `scope` of the challenge [widens](Self::widen) the request. Each requirement is met
+    /// once: returns `None` if a login for it succeeded before, or if the way has no user.
     ///
     /// # Errors
     ///
-    /// Those of [`token`](Self::token).
+    /// Those of [`token`](Self::token), and `connect.scope` if a scope is not allowed.
     pub async fn step_up(&self, challenge: &Challenge) -> Result<Option<Arc<Token>>, Error> {
         let acr = challenge.get("acr_values").map(String::from);
         let max_age = challenge.get("max_age").and_then(|text| text.parse().ok());
@@ -366,6 +474,7 @@ impl Connection {
                 return Ok(None);
             }
         }
+        self.widen(challenge)?;
         let adjust = |mut request: AuthorizationRequest| {
             if let Some(acr) = acr {
                 request = request.acr_values(acr);
@@ -433,6 +542,14 @@ impl Connection {
     fn lock(&self) -> MutexGuard<'_, Requested> {
         let requested = self.0.requested.lock();
         requested.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns whether the token endpoint did not know the client.
+fn is_unknown_client(error: &Error) -> bool {
+    match error {
+        Error::BackingOff { last } => is_unknown_client(last),
+        _ => error.refusal().map(TokenError::error) == Some("invalid_client"),
     }
 }
 

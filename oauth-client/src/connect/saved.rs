@@ -12,6 +12,9 @@ use crate::{Error, Registered};
 #[derive(Deserialize, Serialize)]
 struct Login {
     scope: String,
+    /// The server. Its scopes are not those of another one.
+    #[serde(default)]
+    issuer: String,
 }
 
 fn registration(issuer: &Issuer) -> StoreKey {
@@ -62,8 +65,12 @@ impl Settings {
         Ok(())
     }
 
-    /// Returns the scopes of the last login for a resource.
-    pub(super) async fn login_scopes(&self, tool: &Resource) -> Result<Option<ScopeSet>, Error> {
+    /// Returns the scopes of the last login for a resource, if it was at this server.
+    pub(super) async fn login_scopes(
+        &self,
+        tool: &Resource,
+        issuer: &Issuer,
+    ) -> Result<Option<ScopeSet>, Error> {
         let Some(store) = &self.store else {
             return Ok(None);
         };
@@ -72,15 +79,26 @@ impl Settings {
         };
         let read = json::from_document::<Login>(text.expose().as_bytes());
         let read = read.map_err(|_malformed| Error::StoreContent)?;
+        if read.issuer != issuer.as_str() {
+            return Ok(None);
+        }
         match &*read.scope {
             "" => Ok(Some(ScopeSet::new())),
             scopes => Ok(Some(scopes.parse()?)),
         }
     }
 
-    pub(super) async fn keep_login(&self, tool: &Resource, scopes: &ScopeSet) -> Result<(), Error> {
-        let scope = scopes.to_string();
-        let text = serde_json::to_string(&Login { scope }).unwrap_or_default();
+    pub(super) async fn keep_login(
+        &self,
+        tool: &Resource,
+        issuer: &Issuer,
+        scopes: &ScopeSet,
+    ) -> Result<(), Error> {
+        let kept = Login {
+            scope: scopes.to_string(),
+            issuer: issuer.as_str().to_owned(),
+        };
+        let text = serde_json::to_string(&kept).unwrap_or_default();
         let value = StoredValue::new(SecretText::new(text), None);
         self.keep(&login(self, tool), value).await
     }

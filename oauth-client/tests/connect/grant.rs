@@ -94,6 +94,36 @@ async fn by_the_identity_provider() {
     assert!(user.asked("state").is_empty());
 }
 
+/// JAG-41: the assertion is bound to the key of the tokens, where the provider supports DPoP. A
+/// token of the tool's server is bound in every case.
+#[tokio::test(start_paused = true)]
+async fn the_assertion_of_a_provider_is_bound() {
+    let knows = json!({"dpop_signing_alg_values_supported": ["ES256"]});
+    let other = json!({"dpop_signing_alg_values_supported": ["EdDSA"]});
+    for (provider, server, bound) in [
+        (&knows, &knows, [true, true]),
+        (&json!({}), &knows, [false, true]),
+        (&other, &knows, [false, true]),
+        (&knows, &json!({}), [false, false]),
+    ] {
+        let (script, user) = (world(&json!({}), server), User::default());
+        let client = PublicClient::new("known".parse().unwrap());
+        let identities = Identities::new().everywhere(client.clone());
+        let connector = connector(identities, &script, &user)
+            .with_dpop(AWS_LC)
+            .by_identity_provider(
+                server_with(provider),
+                client,
+                SubjectToken::id_token("id"),
+                None,
+            );
+        let token = connected(&connector).await.token().await.unwrap();
+        let requests = script.requests();
+        let proven = [2, 3].map(|it| requests[it].headers().contains_key("dpop"));
+        assert_eq!((proven, token.is_bound()), (bound, bound[1]));
+    }
+}
+
 /// DPOP-12: a key for each server that supports DPoP, and none for another.
 #[tokio::test(start_paused = true)]
 async fn tokens_are_bound_where_that_is_possible() {

@@ -10,6 +10,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod again;
 mod grant;
 mod identity;
 mod scope;

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use aims_oauth_client::TokenRules;
 use aims_oauth_wire::names::ScopeSet;
 use serde_json::json;
 
@@ -19,7 +20,7 @@ async fn scopes_are_selected() {
         (&listed, &no, "Bearer scope=\"read\"", None, "read"),
         (&listed, &no, "Bearer", None, "read write"),
         (&no, &no, "Bearer", None, ""),
-        (&no, &no, "Bearer", Some("a b"), "a b"),
+        (&no, &no, "Bearer", Some("a b"), ""),
         (&listed, &no, "Bearer", Some("read x"), "read"),
         (&no, &no, "Bearer scope=\"read\"", Some("read x"), "read"),
         (
@@ -113,6 +114,57 @@ async fn a_login_is_stepped_up_once() {
     assert!(connection.step_up(&nothing).await.unwrap().is_none());
     assert_eq!(user.asked("acr_values"), ["", "gold", ""]);
     assert_eq!(user.asked("max_age"), ["", "", "60"]);
+}
+
+/// STEP-02: `scope` of the challenge is requested with the login, within what is allowed.
+#[tokio::test(start_paused = true)]
+async fn a_step_up_widens_the_scopes() {
+    let (script, user) = (world(&json!({}), &json!({})), User::default());
+    let connector = connector(native(), &script, &user).allow_scopes("read write".parse().unwrap());
+    let first = challenged("Bearer scope=\"read\"");
+    let connection = connector.connect(&tool(), &first).await.unwrap();
+    let error = "Bearer error=\"insufficient_user_authentication\", max_age=\"60\"";
+    for (scope, expected) in [("admin", "connect.scope"), ("write", "ok")] {
+        let text = format!("{error}, scope=\"{scope}\"");
+        let challenges = challenged(Box::leak(text.into()));
+        let stepped = connection.step_up(challenges.bearer().unwrap()).await;
+        assert_eq!(code(stepped), expected);
+    }
+    assert_eq!(user.asked("scope"), ["read write"]);
+}
+
+/// MCP-15: where no scope is requested, the server chooses within what is allowed.
+#[tokio::test(start_paused = true)]
+async fn the_server_chooses_within_what_is_allowed() {
+    let rules = TokenRules::new();
+    let added = || {
+        rules
+            .clone()
+            .accept_unrequested_scopes("b".parse().unwrap())
+    };
+    for (granted, rules, expected) in [
+        ("a", rules.clone(), "ok"),
+        ("a b", rules.clone(), "grant.scope"),
+        ("a b", added(), "ok"),
+        ("a c", added(), "grant.scope"),
+        ("a c", rules.clone().accept_wider_scopes(), "ok"),
+    ] {
+        let script = Script::new(move |request, number| match request.uri().path() {
+            "/token" => json_answer(
+                200,
+                &json!({"access_token": "t", "token_type": "Bearer", "expires_in": 300,
+                    "scope": granted}),
+            ),
+            _ => answer(request, number, &json!({}), &json!({})),
+        });
+        let connector = connector(native(), &script, &User::default());
+        let connector = connector.with_rules(rules);
+        let open = connected(&connector).await;
+        assert_eq!(code(open.token().await), "ok", "{granted}");
+        let connector = connector.allow_scopes("a".parse().unwrap());
+        let limited = connected(&connector).await;
+        assert_eq!(code(limited.token().await), expected, "{granted}");
+    }
 }
 
 /// A login that failed does not count for a step-up: the next challenge asks again.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use aims_jose::jws::Unverified;
 use aims_jose::key::SigningKey;
 use aims_jose::provider::AWS_LC;
 use aims_oauth_client::{
@@ -110,7 +111,12 @@ pub(crate) fn answer(
     }
     let form = Form::parse(request.body()).unwrap();
     if form.get("requested_token_type").is_some() {
-        let claims = json!({"aud": "https://as.example", "client_id": "known"});
+        let mut claims = json!({"aud": "https://as.example", "client_id": "known"});
+        if let Some(proof) = request.headers().get("dpop") {
+            let proof = Unverified::parse_with_embedded_key(proof.to_str().unwrap(), 4_096);
+            let thumbprint = proof.unwrap().header().embedded_key().unwrap().thumbprint();
+            claims["cnf"] = json!({"jkt": thumbprint.to_string()});
+        }
         let key = SigningKey::generate(aims_jose::Algorithm::Es256, AWS_LC);
         let typ = "oauth-id-jag+jwt";
         let alg = aims_jose::Algorithm::Es256;
