@@ -20,6 +20,7 @@ use crate::{
     SubjectToken, TokenRules,
 };
 
+mod again;
 mod connection;
 mod explanation;
 mod find;

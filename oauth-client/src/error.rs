@@ -1,5 +1,7 @@
 //! The error type of this crate.
 
+mod class;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +11,8 @@ use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::metadata::attempt::{Attempts, Outcome};
 use aims_oauth_wire::names::{Issuer, Resource};
 use aims_oauth_wire::token::TokenError;
+
+pub use self::class::ErrorClass;
 
 /// Error returned when no token was obtained, or no authorization server was found.
 ///
@@ -436,33 +440,6 @@ impl Error {
     #[cfg(feature = "tokio")]
     pub(crate) fn is_lost(&self) -> bool {
         matches!(self, Self::Transport(_)) || self.is_unreadable()
-    }
-
-    /// Returns whether a user must act before another attempt can succeed: grant access, or log in
-    /// again.
-    #[must_use]
-    pub fn needs_user(&self) -> bool {
-        match self {
-            Self::NeedsUser { .. } | Self::LoginTimeout | Self::Cancelled => true,
-            Self::BackingOff { last } => last.needs_user(),
-            _ => false,
-        }
-    }
-
-    /// Returns whether the same attempt may succeed later: the server did not answer, answered with
-    /// an error of its own, or asked to wait.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::BackingOff { last } => last.is_retryable(),
-            Self::Wire(_) => {
-                let code = self.refusal().map(TokenError::error);
-                self.kind() == ErrorKind::Unavailable
-                    || matches!(code, Some("temporarily_unavailable" | "server_error"))
-                    || self.is_unreadable()
-            }
-            _ => self.kind() == ErrorKind::Unavailable,
-        }
     }
 
     /// Returns whether the answer was not one of a token endpoint.

@@ -44,7 +44,7 @@ pub use authorize::{
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use connect::{Connection, Connector, Explanation, Progress, Way};
 pub use dpop::DpopKey;
-pub use error::{Error, Sought};
+pub use error::{Error, ErrorClass, Sought};
 pub use grant::{
     Acting, ActorToken, Backchannel, BackchannelFlow, BackchannelRequest, ClientCredentials,
     Delegation, DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest, Grant, GrantAudience, IdJag,

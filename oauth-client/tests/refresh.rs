@@ -188,7 +188,7 @@ async fn kept_when_the_server_fails() {
         (500, "invalid_grant", false),
         (503, "temporarily_unavailable", true),
         (429, "invalid_grant", false),
-        (429, "slow_down", false),
+        (429, "slow_down", true),
         (401, "invalid_client", false),
         (400, "invalid_scope", false),
         (400, "unauthorized_client", false),

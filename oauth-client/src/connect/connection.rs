@@ -1,41 +1,40 @@
 //! The connection to one tool: its tokens, and what is requested.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aims_jose::alg::Algorithm;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::client_auth::Authenticate;
-use aims_oauth_wire::names::{ClientId, Issuer, Resource, Scope, ScopeSet};
+use aims_oauth_wire::names::{Issuer, Resource, Scope, ScopeSet};
 use aims_oauth_wire::token::TokenError;
 
+use super::again::Registration;
 use super::find::Found;
-use super::{Connector, Progress, Settings, Way, find};
+use super::{Connector, IdentityProvider, Progress, Settings, Way, find};
 use crate::authorize::Asking;
 use crate::step::drive;
 use crate::{
     AuthorizationRequest, ClientCredentials, DpopKey, Error, IdJagRequest, Identity, JwtBearer,
-    Receiving, Registered, RegistrationFlow, RevocationSignal, Target, Token, TokenSource,
-    UserGrant,
+    Receiving, RegistrationFlow, RevocationSignal, Target, Token, TokenSource, UserGrant,
 };
 
 /// Gets tokens for one tool by the [way](Way) that its [`Connector`] found.
 ///
 /// Clones share everything. A login is made once for all callers.
 #[derive(Clone)]
-pub struct Connection(Arc<Inner>);
+pub struct Connection(pub(super) Arc<Inner>);
 
-struct Inner {
-    settings: Arc<Settings>,
-    tool: Resource,
+pub(super) struct Inner {
+    pub(super) settings: Arc<Settings>,
+    pub(super) tool: Resource,
     /// Those by which the tool was found.
-    challenges: Challenges,
-    resource: Resource,
+    pub(super) challenges: Challenges,
+    pub(super) resource: Resource,
     source: TokenSource,
     client: Arc<dyn Authenticate>,
-    registration: Option<Registration>,
+    pub(super) registration: Option<Registration>,
     dpop: Option<DpopKey>,
     way: Way,
     is_assumed: bool,
@@ -44,28 +43,9 @@ struct Inner {
     login: tokio::sync::Mutex<Option<Box<dyn Receiving>>>,
 }
 
-/// The dynamic registration of the client, whose end ends the connection.
-struct Registration {
-    client: ClientId,
-    /// When its secret expires.
-    expires: Option<UnixTime>,
-    /// Whether the server did not know it any more.
-    is_forgotten: AtomicBool,
-}
-
-impl Registration {
-    fn of(registered: &Registered) -> Self {
-        Self {
-            client: registered.client_id().clone(),
-            expires: registered.expires(),
-            is_forgotten: AtomicBool::new(false),
-        }
-    }
-}
-
 #[derive(Default)]
-struct Requested {
-    scopes: ScopeSet,
+pub(super) struct Requested {
+    pub(super) scopes: ScopeSet,
     /// The requirements that a login was made for already.
     met: Vec<(Option<String>, Option<u64>)>,
 }
@@ -214,7 +194,7 @@ impl Connection {
     /// [has ended](Self::has_ended). `grant.scope` if no scope was requested, and the server chose
     /// one that is not [allowed](Connector::allow_scopes).
     pub async fn token(&self) -> Result<Arc<Token>, Error> {
-        let token = self.known(self.obtain().await).await?;
+        let token = self.known(self.obtain().await?).await?;
         self.expect_allowed_choice(&token)?;
         Ok(token)
     }
@@ -236,105 +216,38 @@ impl Connection {
         }
     }
 
-    /// Drops the registration if the server has forgotten it.
-    async fn known<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
-        if let (Err(error), Some(registration)) = (&outcome, &self.0.registration)
-            && is_unknown_client(error)
-        {
-            registration.is_forgotten.store(true, Ordering::Release);
-            let (settings, client) = (&self.0.settings, &registration.client);
-            settings.drop_registered(self.issuer(), client).await?;
-        }
-        outcome
-    }
-
-    /// Returns whether the registration of the client has ended: its secret has expired (RFC 7591
-    /// §3.2.1), or the server answered `invalid_client` to it. [Connect](Self::reconnect) again
-    /// then: that registers anew.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        let now = self.0.settings.clock.now();
-        self.0.registration.as_ref().is_some_and(|it| {
-            it.expires.is_some_and(|end| end <= now) || it.is_forgotten.load(Ordering::Acquire)
-        })
-    }
-
-    /// Connects again, to a tool that has [moved](Self::is_current) or after the registration of the
-    /// client has [ended](Self::has_ended). Empty challenges stand for those of the first
-    /// connection. At the same server, the scopes stay those of this connection.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Connector::connect`].
-    pub async fn reconnect(&self, challenges: &Challenges) -> Result<Self, Error> {
-        let inner = &*self.0;
-        let challenges = match challenges.is_empty() {
-            true => &inner.challenges,
-            false => challenges,
-        };
-        let connector = Connector(Arc::clone(&inner.settings));
-        let again = connector.connect(&inner.tool, challenges).await?;
-        if again.issuer().equals_in_discovery(self.issuer()) {
-            let mut requested = again.lock();
-            for scope in self.scopes().iter() {
-                requested.scopes.insert(scope.clone())?;
-            }
-        }
-        Ok(again)
-    }
-
-    /// Reads the metadata of the tool anew, as its challenges with `resource_metadata` ask for (RFC
-    /// 9728 §5.2). Returns whether the tool and its authorization server are still those of this
-    /// connection. If not, [connect](Self::reconnect) again.
-    ///
-    /// Without `resource_metadata` in the challenges, and while no metadata can be read, they are.
-    ///
-    /// # Errors
-    ///
-    /// Those of discovery, such as `discovery.no_server`, if the metadata cannot be used.
-    pub async fn is_current(&self, challenges: &Challenges) -> Result<bool, Error> {
-        let inner = &*self.0;
-        if challenges.resource_metadata_places(&inner.tool).is_empty() {
-            return Ok(true);
-        }
-        match find::find(&inner.settings, &inner.tool, challenges).await {
-            Ok(found) => Ok(found.resource == inner.resource
-                && found.server.issuer().equals_in_discovery(self.issuer())),
-            Err(error) if error.is_retryable() => Ok(true),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn obtain(&self) -> Result<Arc<Token>, Error> {
+    /// Returns the outcome at the server of the tool. The outer error is one of another server, or
+    /// of the program.
+    async fn obtain(&self) -> Result<Result<Arc<Token>, Error>, Error> {
         let inner = &*self.0;
         let target = self.target();
         match inner.way {
             Way::Itself => {
                 let scopes = target.scopes().clone();
                 let grant = ClientCredentials::new(inner.resource.clone()).scopes(scopes);
-                inner.source.token(grant).await
+                Ok(inner.source.token(grant).await)
             }
             Way::Assertion => {
                 let (assertion, audience) = inner.settings.assertion.clone().ok_or(Error::Busy)?;
                 let grant =
                     JwtBearer::from_source(target, move |audience, now| assertion(audience, now));
-                inner.source.token(grant.with_audience(audience)).await
+                Ok(inner.source.token(grant.with_audience(audience)).await)
             }
             Way::IdentityProvider | Way::User => {
                 let stored = inner.source.token(UserGrant::new(target.clone())).await;
                 match stored {
                     Err(error) if error.needs_user() => {}
-                    other => return other,
+                    other => return Ok(other),
                 }
                 let mut login = inner.login.lock().await;
                 // Another caller may have logged in meanwhile.
                 let stored = inner.source.token(UserGrant::new(target.clone())).await;
                 match (stored, inner.way) {
                     (Err(error), Way::User) if error.needs_user() => {
-                        self.log_in(target, &mut login, |request| request).await
+                        Ok(self.log_in(target, &mut login, |request| request).await)
                     }
                     (Err(error), _) if error.needs_user() => self.by_provider(target).await,
-                    (other, _) => other,
+                    (other, _) => Ok(other),
                 }
             }
         }
@@ -397,7 +310,7 @@ impl Connection {
         Ok(token)
     }
 
-    async fn by_provider(&self, target: Target) -> Result<Arc<Token>, Error> {
+    async fn by_provider(&self, target: Target) -> Result<Result<Arc<Token>, Error>, Error> {
         let (inner, settings) = (&*self.0, &*self.0.settings);
         let provider = settings
             .provider
@@ -418,12 +331,15 @@ impl Connection {
         }
         let (client, server) = (Arc::clone(&provider.client), Arc::clone(&provider.server));
         let first = request.begin(client, server, settings.clock.now())?;
-        let assertion = drive(first, &*settings.http, &*settings.clock).await?;
+        let assertion = drive(first, &*settings.http, &*settings.clock).await;
+        let assertion = assertion.map_err(|it| provider.judge(it, settings.clock.now()))?;
         settings.tell(&Progress::Requesting(self.issuer()));
         let grant = JwtBearer::of_id_jag(target, &assertion);
-        let token = inner.source.redeem(grant).await?;
-        settings.tell(&Progress::Connected(self.issuer()));
-        Ok(token)
+        let redeemed = inner.source.redeem(grant).await;
+        if redeemed.is_ok() {
+            settings.tell(&Progress::Connected(self.issuer()));
+        }
+        Ok(redeemed)
     }
 
     /// Forgets a token that the tool refused. The next one is a new one.
@@ -539,17 +455,26 @@ impl Connection {
         self.lock().scopes.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Requested> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Requested> {
         let requested = self.0.requested.lock();
         requested.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Returns whether the token endpoint did not know the client.
-fn is_unknown_client(error: &Error) -> bool {
-    match error {
-        Error::BackingOff { last } => is_unknown_client(last),
-        _ => error.refusal().map(TokenError::error) == Some("invalid_client"),
+impl IdentityProvider {
+    /// Returns the error of the provider, or that the user must log in there again, because the
+    /// token of the user is over.
+    fn judge(&self, error: Error, now: UnixTime) -> Error {
+        let is_over = match error.refusal().map(TokenError::error) {
+            Some("invalid_grant") => true,
+            // The code of RFC 8693 §2.2.2 for any invalid token.
+            Some("invalid_request") => self.subject.has_expired(now),
+            _ => false,
+        };
+        match is_over {
+            true => Error::needs_user_after(Some(error)),
+            false => error,
+        }
     }
 }
 

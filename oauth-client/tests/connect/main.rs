@@ -11,6 +11,7 @@
 mod common;
 
 mod again;
+mod errors;
 mod grant;
 mod identity;
 mod scope;

@@ -39,6 +39,12 @@ struct Act {
 }
 
 impl Answer {
+    /// Returns when the token expires, if it says so.
+    #[cfg(feature = "tokio")]
+    pub(super) fn expires(&self) -> Option<UnixTime> {
+        self.claims.exp.map(|end| time::at(end.as_secs()))
+    }
+
     /// Reads a token. Returns `None` if it is no JWT.
     pub(super) fn read(token: &Secret) -> Option<Self> {
         let token = Unverified::parse_ignoring_key_references(token.expose(), usize::MAX).ok()?;

@@ -177,6 +177,13 @@ impl SubjectToken {
         }
     }
 
+    /// Returns whether the token says that it has expired.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn has_expired(&self, now: UnixTime) -> bool {
+        let stated = self.read().and_then(|it| it.expires());
+        self.expires.or(stated).is_some_and(|end| end <= now)
+    }
+
     pub(super) fn is_refresh_token(&self) -> bool {
         &*self.kind == REFRESH_TOKEN
     }
