@@ -24,6 +24,7 @@ mod again;
 mod connection;
 mod explanation;
 mod find;
+mod registration;
 mod saved;
 mod way;
 

@@ -223,6 +223,12 @@ pub enum Error {
          fragment"
     )]
     DocumentUrl,
+    /// The metadata of the client cannot be used.
+    #[error("the metadata of the client cannot be used: {reason}")]
+    ClientMetadata {
+        /// The finding.
+        reason: &'static str,
+    },
     /// The server refused the registration (RFC 7591 §3.2.2).
     #[error("the server refused to register the client: {0}")]
     RegistrationRefused(Box<TokenError>),
@@ -232,6 +238,9 @@ pub enum Error {
         /// The finding.
         reason: &'static str,
     },
+    /// The server does not know the registration, or its access token, any more (RFC 7592 §2).
+    #[error("the server does not know the registration any more; register the client again")]
+    RegistrationGone,
     /// The store of tokens cannot be read or written.
     #[error("the store of tokens cannot be read or written")]
     Store(#[source] Arc<std::io::Error>),
@@ -400,6 +409,8 @@ impl Error {
         Self::ScopeNotAllowed { .. } => Forbidden "connect.scope",
         Self::NoIdentity { .. } => Configuration "client.none",
         Self::DocumentUrl => Configuration "client.document",
+        Self::ClientMetadata { .. } => Configuration "client.metadata",
+        Self::RegistrationGone => Forbidden "client.registration_gone",
         Self::RegistrationRefused(_) => Forbidden "client.registration_refused",
         Self::Registration { .. } => Malformed "client.registration",
         Self::Store(_) => Unavailable "store.unavailable",

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aims_jose::key::AnySigner;
+use aims_jose::secret::SecretText;
 use aims_oauth_wire::client_auth::{Authenticate, PublicClient};
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::names::{ClientId, Issuer};
@@ -11,9 +13,11 @@ use url::Url;
 
 use crate::Error;
 
+mod manage;
 mod metadata;
 mod register;
 
+pub use manage::ManagementFlow;
 pub use metadata::{ApplicationType, ClientMetadata, TlsSubject};
 pub use register::{Registered, RegistrationFlow};
 
@@ -39,6 +43,8 @@ pub struct Identities {
     known: Vec<(Option<Issuer>, Arc<dyn Authenticate>)>,
     document: Option<Arc<dyn Authenticate>>,
     metadata: Option<ClientMetadata>,
+    key: Option<AnySigner>,
+    access: Vec<(Issuer, SecretText)>,
 }
 
 /// The identity of a client at one server.
@@ -81,21 +87,79 @@ impl Identities {
     /// `client.document` if the URL cannot be a client identifier: expected `https` with a path,
     /// without fragment, user or dot segments.
     pub fn metadata_document(self, url: &str) -> Result<Self, Error> {
-        let client = PublicClient::new(document_url(url)?);
-        Ok(self.document_client(client))
+        self.document_client(PublicClient::new(document_url(url)?))
     }
 
     /// Sets the client whose identifier is the URL of its metadata document, with its own
-    /// authentication, such as `private_key_jwt`.
-    pub fn document_client(mut self, client: impl Authenticate + 'static) -> Self {
+    /// authentication, such as `private_key_jwt` with a key of the document.
+    ///
+    /// ```
+    /// use aims_jose::key::AnySigner;
+    /// use aims_oauth_client::{Error, Identities};
+    /// use aims_oauth_wire::client_auth::PrivateKeyJwt;
+    ///
+    /// fn with_key(key: AnySigner) -> Result<Identities, Error> {
+    ///     let url = "https://agent.example/client.json".parse()?;
+    ///     Identities::new().document_client(PrivateKeyJwt::new(url, key))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `client.document` if the identifier of the client cannot be the URL of a document.
+    pub fn document_client(mut self, client: impl Authenticate + 'static) -> Result<Self, Error> {
+        document_url(client.client_id().as_str())?;
         self.document = Some(Arc::new(client));
-        self
+        Ok(self)
     }
 
     /// Allows the client to register itself with this metadata (RFC 7591).
     pub fn register(mut self, metadata: ClientMetadata) -> Self {
         self.metadata = Some(metadata);
         self
+    }
+
+    /// Allows the client to register itself with this metadata, and to authenticate with this key
+    /// (`private_key_jwt`). The metadata contain its public key.
+    ///
+    /// ```
+    /// use aims_jose::jwk::Jwk;
+    /// use aims_jose::key::AnySigner;
+    /// use aims_oauth_client::{ClientMetadata, Identities};
+    ///
+    /// fn with_key(public: &Jwk, private: AnySigner) -> Identities {
+    ///     let metadata = ClientMetadata::web("My agent", public);
+    ///     Identities::new().register_with_key(metadata, private)
+    /// }
+    /// ```
+    pub fn register_with_key(
+        mut self,
+        metadata: ClientMetadata,
+        key: impl Into<AnySigner>,
+    ) -> Self {
+        self.key = Some(key.into());
+        self.register(metadata)
+    }
+
+    /// Sets the initial access token of this server, which allows a registration there (RFC 7591
+    /// §3). It is sent to no other server.
+    pub fn initial_access_token(mut self, issuer: Issuer, token: impl Into<SecretText>) -> Self {
+        self.access.push((issuer, token.into()));
+        self
+    }
+
+    /// Returns the key of a registered client.
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn key(&self) -> Option<&AnySigner> {
+        self.key.as_ref()
+    }
+
+    /// Returns the initial access token of this server.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn access(&self, server: &Issuer) -> Option<&SecretText> {
+        let mut all = self.access.iter();
+        let found = all.find(|(issuer, _)| issuer.equals_in_discovery(server));
+        found.map(|(_, token)| token)
     }
 
     /// Returns the identity at this server.

@@ -53,7 +53,8 @@ pub use grant::{
     TransactionTokenRequest, UserGrant,
 };
 pub use identity::{
-    ApplicationType, ClientMetadata, Identities, Identity, Registered, RegistrationFlow, TlsSubject,
+    ApplicationType, ClientMetadata, Identities, Identity, ManagementFlow, Registered,
+    RegistrationFlow, TlsSubject,
 };
 pub use introspection::IntrospectionFlow;
 #[cfg(feature = "tokio")]

@@ -472,6 +472,8 @@ fn codes_are_unique_and_complete() {
             issuer: "https://as.example".parse().unwrap(),
         },
         Error::DocumentUrl,
+        Error::ClientMetadata { reason: "" },
+        Error::RegistrationGone,
         Error::RegistrationRefused(refused()),
         Error::Registration { reason: "" },
         Error::Transaction { reason: "" },

@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use aims_jose::time::UnixTime;
 use aims_oauth_wire::challenge::Challenges;
-use aims_oauth_wire::names::ClientId;
 use aims_oauth_wire::token::TokenError;
 
 use super::{Connection, Connector, find};
@@ -13,18 +11,15 @@ use crate::{Error, Registered};
 
 /// The dynamic registration of the client, whose end ends the connection.
 pub(super) struct Registration {
-    client: ClientId,
-    /// When its secret expires.
-    expires: Option<UnixTime>,
+    registered: Registered,
     /// Whether the server did not know it any more.
     is_forgotten: AtomicBool,
 }
 
 impl Registration {
-    pub(super) fn of(registered: &Registered) -> Self {
+    pub(super) const fn of(registered: Registered) -> Self {
         Self {
-            client: registered.client_id().clone(),
-            expires: registered.expires(),
+            registered,
             is_forgotten: AtomicBool::new(false),
         }
     }
@@ -38,7 +33,8 @@ impl Connection {
     pub fn has_ended(&self) -> bool {
         let now = self.0.settings.clock.now();
         self.0.registration.as_ref().is_some_and(|it| {
-            it.expires.is_some_and(|end| end <= now) || it.is_forgotten.load(Ordering::Acquire)
+            it.registered.expires().is_some_and(|end| end <= now)
+                || it.is_forgotten.load(Ordering::Acquire)
         })
     }
 
@@ -94,8 +90,8 @@ impl Connection {
             && is_unknown_client(error)
         {
             registration.is_forgotten.store(true, Ordering::Release);
-            let (settings, client) = (&self.0.settings, &registration.client);
-            settings.drop_registered(self.issuer(), client).await?;
+            let settings = &self.0.settings;
+            settings.drop_registered(&registration.registered).await?;
         }
         outcome
     }

@@ -17,7 +17,7 @@ use crate::authorize::Asking;
 use crate::step::drive;
 use crate::{
     AuthorizationRequest, ClientCredentials, DpopKey, Error, IdJagRequest, Identity, JwtBearer,
-    Receiving, RegistrationFlow, RevocationSignal, Target, Token, TokenSource, UserGrant,
+    Receiving, RevocationSignal, Target, Token, TokenSource, UserGrant,
 };
 
 /// Gets tokens for one tool by the [way](Way) that its [`Connector`] found.
@@ -81,8 +81,9 @@ pub(super) async fn connect(
         Identity::Register(mut metadata) => match settings.registered(found.server.issuer()).await?
         {
             Some(registered) => {
-                registration = Some(Registration::of(&registered));
-                registered.client()?
+                let client = settings.client(&registered)?;
+                registration = Some(Registration::of(registered));
+                client
             }
             None => {
                 if let (Way::User, Some(receive)) = (way, &settings.by_user) {
@@ -91,11 +92,16 @@ pub(super) async fn connect(
                     receiving = Some(begun);
                 }
                 settings.tell(&Progress::Registering(found.server.issuer()));
-                let first = RegistrationFlow::begin(&metadata, &found.server, None)?;
-                let registered = drive(first, &*settings.http, &*settings.clock).await?;
+                let redirect = receiving.as_ref().map(|it| it.redirect_uri());
+                let registered = settings.register(&metadata, &found.server);
+                let registered = registered.await?;
+                if metadata.has_grant(way.grant_type()) {
+                    registered.expect_usable(way.grant_type(), redirect)?;
+                }
                 settings.keep_registered(&registered).await?;
-                registration = Some(Registration::of(&registered));
-                registered.client()?
+                let client = settings.client(&registered)?;
+                registration = Some(Registration::of(registered));
+                client
             }
         },
     };

@@ -2,7 +2,7 @@
 
 use aims_jose::json;
 use aims_jose::secret::SecretText;
-use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
+use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
@@ -45,20 +45,17 @@ impl Settings {
 
     /// Removes a registration that the server does not know any more, unless another program has
     /// registered anew.
-    pub(super) async fn drop_registered(
-        &self,
-        issuer: &Issuer,
-        client: &ClientId,
-    ) -> Result<(), Error> {
+    pub(super) async fn drop_registered(&self, registered: &Registered) -> Result<(), Error> {
         let Some(store) = &self.store else {
             return Ok(());
         };
+        let issuer = registered.issuer();
         let key = registration(issuer);
         let Some((text, version)) = store.load(&key).await? else {
             return Ok(());
         };
         let stored = Registered::read(&text, issuer);
-        if stored.is_none_or(|it| it.client_id() == client) {
+        if stored.is_none_or(|it| it.is_same(registered)) {
             // If it was replaced meanwhile, the new one stays.
             let _version = store.swap(&key, Some(version), None).await?;
         }

@@ -4,8 +4,12 @@ use aims_jose::jwk::Jwk;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::ScopeSet;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
-use crate::RedirectUri;
+use super::document_url;
+use crate::{Error, RedirectUri};
+
+mod members;
 
 /// Whether a client runs on a user's machine (OpenID Connect Dynamic Client Registration §2).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
@@ -49,7 +53,7 @@ pub enum TlsSubject {
 /// let url = "https://agent.example/client.json";
 /// let redirect = "http://127.0.0.1/callback".parse()?;
 /// let metadata = ClientMetadata::native("My agent").redirect(redirect);
-/// let document = metadata.to_document(url);
+/// let document = metadata.to_document(url)?;
 /// assert!(document.contains(r#""client_id":"https://agent.example/client.json""#));
 /// # Ok::<(), aims_oauth_client::Error>(())
 /// ```
@@ -69,7 +73,7 @@ pub struct ClientMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    jwks: Option<serde_json::Value>,
+    jwks: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     software_id: Option<Box<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,6 +82,8 @@ pub struct ClientMetadata {
     tls_subject: Option<TlsSubject>,
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     tls_client_certificate_bound_access_tokens: bool,
+    #[serde(flatten)]
+    further: Map<String, Value>,
     #[serde(skip)]
     accepts_secret: bool,
 }
@@ -101,6 +107,7 @@ impl ClientMetadata {
             software_version: None,
             tls_subject: None,
             tls_client_certificate_bound_access_tokens: false,
+            further: Map::new(),
             accepts_secret: false,
         }
     }
@@ -111,8 +118,21 @@ impl ClientMetadata {
         let mut metadata = Self::native(name);
         metadata.application_type = ApplicationType::Web;
         metadata.token_endpoint_auth_method = "private_key_jwt".into();
-        metadata.jwks = Some(serde_json::json!({ "keys": [key] }));
-        metadata
+        metadata.key(key)
+    }
+
+    /// Adds a public key of the client. A client that has a key registers for `private_key_jwt` at
+    /// a server that does not take its stated method.
+    ///
+    /// Give the private key to [`Identities::register_with_key`](super::Identities).
+    pub fn key(mut self, key: &Jwk) -> Self {
+        self.further.remove("jwks_uri");
+        let keys = self.jwks.as_mut().and_then(|it| it.get_mut("keys"));
+        match (keys.and_then(Value::as_array_mut), serde_json::json!(key)) {
+            (Some(keys), key) => keys.push(key),
+            (None, key) => self.jwks = Some(serde_json::json!({ "keys": [key] })),
+        }
+        self
     }
 
     /// Creates the metadata of a client on a server that authenticates by a certificate with this
@@ -194,26 +214,67 @@ impl ClientMetadata {
         self
     }
 
-    /// Returns the metadata for this server: with a shared secret, if that is accepted and the
-    /// server does not take the stated method.
+    /// Returns the metadata for this server. If the server does not take the stated method, a key
+    /// of the client comes first, and then a shared secret, if that is accepted.
     pub(crate) fn at(&self, server: &ServerMetadata) -> Self {
         let mut own = self.clone();
-        if self.accepts_secret && !server.takes_client_auth(&self.token_endpoint_auth_method) {
-            let secret = ["client_secret_basic", "client_secret_post"];
-            let method = secret.into_iter().find(|it| server.takes_client_auth(it));
-            own.token_endpoint_auth_method =
-                method.map_or(own.token_endpoint_auth_method, Into::into);
+        if server.takes_client_auth(&self.token_endpoint_auth_method) {
+            return own;
+        }
+        let has_key = self.jwks.is_some() || self.further.contains_key("jwks_uri");
+        let key = has_key.then_some("private_key_jwt");
+        let secret = ["client_secret_basic", "client_secret_post"];
+        let secret = secret.into_iter().filter(|_| self.accepts_secret);
+        let mut methods = key.into_iter().chain(secret);
+        if let Some(method) = methods.find(|it| server.takes_client_auth(it)) {
+            own.token_endpoint_auth_method = method.into();
         }
         own
     }
 
     /// Returns the metadata document for this URL, as JSON. Serve it there with the content type
     /// `application/json` (draft-ietf-oauth-client-id-metadata-document-02 §4.1).
-    #[must_use]
-    pub fn to_document(&self, url: &str) -> String {
+    ///
+    /// # Errors
+    ///
+    /// - `client.document` if the URL cannot identify a client.
+    /// - `client.metadata` if the method of authentication needs a shared secret, because anyone
+    ///   reads the document.
+    pub fn to_document(&self, url: &str) -> Result<String, Error> {
+        document_url(url)?;
+        if self
+            .token_endpoint_auth_method
+            .starts_with("client_secret_")
+        {
+            return Err(Error::ClientMetadata {
+                reason: "a metadata document cannot have a method with a shared secret",
+            });
+        }
         let mut document = self.clone();
         document.client_id = Some(url.into());
-        document.to_json()
+        Ok(document.to_json())
+    }
+
+    /// Returns the metadata for an update of this client (RFC 7592 §2.2).
+    pub(super) fn of_client(&self, client: &str, method: &str) -> Self {
+        let mut own = self.clone();
+        own.client_id = Some(client.into());
+        own.token_endpoint_auth_method = method.into();
+        own
+    }
+
+    /// Returns the redirect URIs.
+    pub(super) fn redirect_uris(&self) -> &[Box<str>] {
+        &self.redirect_uris
+    }
+
+    /// Returns whether the metadata have this grant type.
+    pub(crate) fn has_grant(&self, grant_type: &str) -> bool {
+        self.grant_types.iter().any(|it| **it == *grant_type)
+    }
+
+    pub(super) const fn accepts_secrets(&self) -> bool {
+        self.accepts_secret
     }
 
     /// Returns the methods of client authentication that the metadata states.

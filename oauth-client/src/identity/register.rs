@@ -1,13 +1,14 @@
-//! Dynamic client registration (RFC 7591) and its management (RFC 7592).
+//! Dynamic client registration (RFC 7591).
 
 use std::fmt;
 use std::sync::Arc;
 
 use aims_jose::json;
+use aims_jose::key::AnySigner;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::client_auth::{
-    Authenticate, ClientSecretBasic, ClientSecretPost, PublicClient, TlsClientAuth,
+    Authenticate, ClientSecretBasic, ClientSecretPost, PrivateKeyJwt, PublicClient, TlsClientAuth,
 };
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::names::{ClientId, Endpoint, Issuer};
@@ -17,7 +18,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::Deserialize;
 
 use super::ClientMetadata;
-use crate::{Error, Event, Flow, Step};
+use crate::{Error, Event, Flow, RedirectUri, Step};
 
 /// The registration of a client as a [`Flow`] (RFC 7591 §3).
 #[derive(Debug)]
@@ -25,22 +26,35 @@ use crate::{Error, Event, Flow, Step};
 pub struct RegistrationFlow {
     issuer: Issuer,
     asked: ClientMetadata,
+    /// The method that the program states, which a server may choose where another was asked for.
+    stated: Box<str>,
     /// They know the initial access token.
     rules: ResponseRules,
 }
 
 /// A client that was registered at one authorization server.
 ///
-/// The secret, if there is one, is kept in memory only. `Debug` hides it.
+/// What the server answered counts, not what was asked for (RFC 7591 §3.2.1). `Debug` hides the
+/// secret, if there is one.
 #[derive(Clone)]
 pub struct Registered {
-    issuer: Issuer,
-    client: ClientId,
-    secret: Option<SecretText>,
+    pub(super) issuer: Issuer,
+    pub(super) client: ClientId,
+    pub(super) secret: Option<SecretText>,
     /// The end of the secret, if it ends.
-    expires: Option<UnixTime>,
-    method: Box<str>,
-    management: Option<(Endpoint, SecretText)>,
+    pub(super) expires: Option<UnixTime>,
+    pub(super) method: Box<str>,
+    /// The redirect URIs and the grant types, if the server stated them.
+    redirect_uris: Option<Vec<Box<str>>>,
+    grant_types: Option<Vec<Box<str>>>,
+    pub(super) management: Management,
+}
+
+/// The client configuration endpoint, and the registration access token (RFC 7592 §3).
+#[derive(Clone, Default)]
+pub(super) struct Management {
+    pub(super) endpoint: Option<Endpoint>,
+    pub(super) token: Option<SecretText>,
 }
 
 #[derive(Deserialize)]
@@ -52,6 +66,10 @@ struct Response7591 {
     client_secret_expires_at: Option<serde_json::Value>,
     #[serde(default)]
     token_endpoint_auth_method: Option<String>,
+    #[serde(default)]
+    redirect_uris: Option<Vec<Box<str>>>,
+    #[serde(default)]
+    grant_types: Option<Vec<Box<str>>>,
     #[serde(default)]
     registration_client_uri: Option<String>,
     #[serde(default)]
@@ -70,6 +88,7 @@ impl RegistrationFlow {
         access: Option<&SecretText>,
     ) -> Result<Step<Registered, Self>, Error> {
         let endpoint = server.required(EndpointKind::Registration)?;
+        let stated = metadata.token_endpoint_auth_method().into();
         let metadata = metadata.at(server);
         let mut request = request(Method::POST, endpoint, access)?;
         *request.body_mut() = metadata.to_json().into_bytes();
@@ -78,64 +97,20 @@ impl RegistrationFlow {
         let flow = Self {
             issuer: server.issuer().clone(),
             asked: metadata,
+            stated,
             rules: ResponseRules::new().after(&request),
         };
         Ok(Step::Send(request, flow))
     }
 
-    /// Reads the answer. What the server changed counts, not what was asked for (§3.2.1).
     fn read(self, answer: &Response<Vec<u8>>) -> Result<Registered, Error> {
         if !answer.status().is_success() {
-            let refused = TokenError::parse_with(answer.body(), &self.rules);
-            let refused = refused.map_err(|_other| Error::Registration {
-                reason: "the server answered without an error of RFC 7591",
-            })?;
-            return Err(Error::RegistrationRefused(Box::new(refused)));
+            return Err(refused(answer, &self.rules));
         }
-        let unusable = |_malformed| Error::Registration {
-            reason: "the answer has no usable `client_id`",
-        };
-        let read: Response7591 = json::from_document(answer.body()).map_err(unusable)?;
-        let client: ClientId =
-            read.client_id
-                .parse()
-                .map_err(|_malformed| Error::Registration {
-                    reason: "the answer has no usable `client_id`",
-                })?;
-        let secret = read.client_secret.filter(|it| !it.is_empty());
-        let method = read.token_endpoint_auth_method;
-        let method = method
-            .filter(|method| !method.is_empty())
-            .unwrap_or_else(|| {
-                let asked = self.asked.token_endpoint_auth_method();
-                // Some servers give a secret to a public client and do not say how it is used. The
-                // default of the standard is `client_secret_basic` (§2).
-                match (&secret, asked) {
-                    (Some(_), "none") => "none".to_owned(),
-                    _ => asked.to_owned(),
-                }
-            });
-        let expires = read.client_secret_expires_at.as_ref();
-        let expires = expires
-            .and_then(serde_json::Value::as_u64)
-            .filter(|end| *end > 0);
-        let over = Endpoint::loopback;
-        let management = read
-            .registration_client_uri
-            .zip(read.registration_access_token);
-        let management = management.and_then(|(url, token)| {
-            let url = url.parse().ok().or_else(|| over(&url).ok())?;
-            Some((url, SecretText::new(token)))
-        });
-        Ok(Registered {
-            issuer: self.issuer,
-            client,
-            secret: secret.map(SecretText::new),
-            expires: expires
-                .map(|end| UnixTime::since_unix_epoch(std::time::Duration::from_secs(end))),
-            method: method.into(),
-            management,
-        })
+        let asked = self.asked.token_endpoint_auth_method();
+        let registered = Registered::parse(answer.body(), self.issuer, asked)?;
+        registered.expect_within(&self.asked, &self.stated)?;
+        Ok(registered)
     }
 }
 
@@ -144,18 +119,7 @@ impl Flow for RegistrationFlow {
 
     fn advance(self, event: Event<'_>, _now: UnixTime) -> Result<Step<Registered, Self>, Error> {
         match event {
-            Event::Answer(answer) => {
-                let asked = self.asked.token_endpoint_auth_method().to_owned();
-                let registered = self.read(answer)?;
-                // Without a certificate for this server, such a client would send nothing but its
-                // identifier.
-                if registered.is_by_certificate() && *registered.method != *asked {
-                    return Err(Error::Registration {
-                        reason: "the server chose an authentication by a certificate, unasked",
-                    });
-                }
-                Ok(Step::Done(registered))
-            }
+            Event::Answer(answer) => Ok(Step::Done(self.read(answer)?)),
             Event::NoAnswer(error) => Err(Error::Transport(error.clone())),
             Event::Signed(_) | Event::Waited => Err(Error::Interrupted),
         }
@@ -163,17 +127,112 @@ impl Flow for RegistrationFlow {
 }
 
 impl Registered {
+    /// Reads the answer of a server. `asked` is the method of authentication in the request.
+    pub(super) fn parse(body: &[u8], issuer: Issuer, asked: &str) -> Result<Self, Error> {
+        let unusable = unusable("the answer has no usable `client_id`");
+        let read: Response7591 = json::from_document(body).map_err(|_malformed| unusable())?;
+        let client = read.client_id.parse().map_err(|_malformed| unusable())?;
+        let secret = read.client_secret.filter(|it| !it.is_empty());
+        let method = read.token_endpoint_auth_method;
+        // Some servers give a secret to a public client and do not say how it is used. The default
+        // of the standard is `client_secret_basic` (§2), and the client asked for another method.
+        let method = method.filter(|method| !method.is_empty());
+        let expires = read.client_secret_expires_at.as_ref();
+        let expires = expires
+            .and_then(serde_json::Value::as_u64)
+            .filter(|end| *end > 0);
+        let expires = expires.map(std::time::Duration::from_secs);
+        let endpoint = |url: String| url.parse().ok().or_else(|| Endpoint::loopback(&url).ok());
+        Ok(Self {
+            issuer,
+            client,
+            secret: secret.map(SecretText::new),
+            expires: expires.map(UnixTime::since_unix_epoch),
+            method: method.unwrap_or_else(|| asked.to_owned()).into(),
+            redirect_uris: read.redirect_uris,
+            grant_types: read.grant_types,
+            management: Management {
+                endpoint: read.registration_client_uri.and_then(endpoint),
+                token: read.registration_access_token.map(SecretText::new),
+            },
+        })
+    }
+
+    /// Checks that the server added no rights to those that were asked for, and that they work.
+    pub(super) fn expect_within(&self, asked: &ClientMetadata, stated: &str) -> Result<(), Error> {
+        self.expect_method(asked, stated)?;
+        let asked_uris = asked.redirect_uris();
+        if let Some(uris) = &self.redirect_uris {
+            let is_asked = |uri: &str| asked_uris.iter().any(|it| is_same_redirect(it, uri));
+            if !uris.iter().all(|uri| is_asked(uri)) {
+                return Err(unusable("the server added a redirect URI")());
+            }
+            if uris.is_empty() && !asked_uris.is_empty() {
+                return Err(unusable("the server registered no redirect URI")());
+            }
+        }
+        let added = |grant: &str| grant != "refresh_token" && !asked.has_grant(grant);
+        let grants = self.grant_types.as_deref().unwrap_or_default();
+        if grants.iter().any(|grant| added(grant)) {
+            return Err(unusable("the server added a grant type")());
+        }
+        Ok(())
+    }
+
+    /// Checks the method of authentication. One with a shared secret is stronger than none, and
+    /// weaker than a key or a certificate. Without a certificate for this server, a client that
+    /// did not ask for one would send nothing but its identifier.
+    fn expect_method(&self, asked: &ClientMetadata, stated: &str) -> Result<(), Error> {
+        let method = &*self.method;
+        let is_secret = method.starts_with("client_secret_");
+        let takes_secret = asked.accepts_secrets() || stated == "none";
+        if method == asked.token_endpoint_auth_method()
+            || method == stated
+            || (is_secret && takes_secret)
+        {
+            return Ok(());
+        }
+        Err(unusable(
+            "the server chose another way of authentication than the client asked for",
+        )())
+    }
+
+    /// Checks that the client may use a grant and a redirect URI, which it asked for.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn expect_usable(
+        &self,
+        grant_type: &str,
+        redirect: Option<&RedirectUri>,
+    ) -> Result<(), Error> {
+        let grants = self.grant_types.as_ref();
+        if grants.is_some_and(|all| !all.iter().any(|it| **it == *grant_type)) {
+            return Err(unusable(
+                "the server registered the client without the grant type",
+            )());
+        }
+        let is_registered = |uri: &RedirectUri| {
+            let uris = self.redirect_uris.as_ref();
+            uris.is_none_or(|all| all.iter().any(|it| is_same_redirect(it, uri.as_str())))
+        };
+        if redirect.is_some_and(|uri| !is_registered(uri)) {
+            return Err(unusable("the server did not register the redirect URI")());
+        }
+        Ok(())
+    }
+
     #[cfg(feature = "tokio")]
     pub(crate) fn write(&self) -> SecretText {
         let secret = self.secret.as_ref().map(SecretText::expose);
-        let management = self.management.as_ref();
+        let (endpoint, token) = (&self.management.endpoint, &self.management.token);
         let text = serde_json::json!({
             "client_id": self.client.as_str(),
             "client_secret": secret,
             "client_secret_expires_at": self.expires.map(|end| end.as_secs()),
             "token_endpoint_auth_method": self.method,
-            "registration_client_uri": management.map(|(url, _)| url.as_str()),
-            "registration_access_token": management.map(|(_, token)| token.expose()),
+            "redirect_uris": self.redirect_uris,
+            "grant_types": self.grant_types,
+            "registration_client_uri": endpoint.as_ref().map(Endpoint::as_str),
+            "registration_access_token": token.as_ref().map(SecretText::expose),
         });
         SecretText::new(text.to_string())
     }
@@ -181,20 +240,13 @@ impl Registered {
     /// Reads what [`write`](Self::write) wrote: it has the form of a server's answer.
     #[cfg(feature = "tokio")]
     pub(crate) fn read(text: &SecretText, issuer: &Issuer) -> Option<Self> {
-        let flow = RegistrationFlow {
-            issuer: issuer.clone(),
-            asked: ClientMetadata::native(""),
-            rules: ResponseRules::new(),
-        };
-        let answer = Response::new(text.expose().as_bytes().to_vec());
-        flow.read(&answer).ok()
+        Self::parse(text.expose().as_bytes(), issuer.clone(), "none").ok()
     }
 
-    fn is_by_certificate(&self) -> bool {
-        matches!(
-            &*self.method,
-            "tls_client_auth" | "self_signed_tls_client_auth"
-        )
+    /// Returns whether both are the same client with the same secret.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.client == other.client && self.secret == other.secret
     }
 
     /// Returns the server at which the client is registered. Use the identity at no other.
@@ -215,12 +267,24 @@ impl Registered {
         self.expires
     }
 
-    /// Returns the authentication of the client.
+    /// Returns the grant types that the server registered, or `None` if it did not state them.
+    #[must_use]
+    pub fn grant_types(&self) -> Option<&[Box<str>]> {
+        self.grant_types.as_deref()
+    }
+
+    /// Returns the redirect URIs that the server registered, or `None` if it did not state them.
+    #[must_use]
+    pub fn redirect_uris(&self) -> Option<&[Box<str>]> {
+        self.redirect_uris.as_deref()
+    }
+
+    /// Returns the authentication of a client that has no key.
     ///
     /// # Errors
     ///
-    /// `client.registration` if the server chose a method that needs a key. Then create a
-    /// [`PrivateKeyJwt`](aims_oauth_wire::client_auth::PrivateKeyJwt) with the identifier.
+    /// `client.registration` if the registered method needs a key. See
+    /// [`client_with_key`](Self::client_with_key).
     pub fn client(&self) -> Result<Arc<dyn Authenticate>, Error> {
         let client = self.client.clone();
         match (&*self.method, self.secret.clone()) {
@@ -231,10 +295,30 @@ impl Registered {
                 Ok(Arc::new(ClientSecretPost::new(client, secret)))
             }
             ("tls_client_auth", _) => Ok(Arc::new(TlsClientAuth::new(client))),
+            ("self_signed_tls_client_auth", _) => Ok(Arc::new(TlsClientAuth::self_signed(client))),
             ("none", _) => Ok(Arc::new(PublicClient::new(client))),
-            _ => Err(Error::Registration {
-                reason: "the server chose an authentication that the client does not have",
-            }),
+            ("private_key_jwt", _) => Err(unusable(
+                "it needs the client's key; give it to `Identities::register_with_key`",
+            )()),
+            _ => Err(unusable(
+                "the server chose an authentication that the client does not have",
+            )()),
+        }
+    }
+
+    /// Returns the authentication of a client with this key, which its metadata contain: by
+    /// `private_key_jwt`, if that is the registered method.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`client`](Self::client).
+    pub fn client_with_key(&self, key: &AnySigner) -> Result<Arc<dyn Authenticate>, Error> {
+        match &*self.method {
+            "private_key_jwt" => {
+                let client = self.client.clone();
+                Ok(Arc::new(PrivateKeyJwt::new(client, key.clone())))
+            }
+            _ => self.client(),
         }
     }
 
@@ -245,7 +329,8 @@ impl Registered {
     ///
     /// `oauth.endpoint` if the URL cannot be requested.
     pub fn delete(&self) -> Result<Option<Request<Vec<u8>>>, Error> {
-        let managed = self.management.as_ref();
+        let (endpoint, token) = (&self.management.endpoint, &self.management.token);
+        let managed = endpoint.as_ref().zip(token.as_ref());
         let deletion = managed.map(|(url, token)| request(Method::DELETE, url, Some(token)));
         deletion.transpose()
     }
@@ -270,7 +355,32 @@ impl fmt::Debug for Registered {
     }
 }
 
-fn request(
+/// Returns whether two redirect URIs are the same. The port of one on this machine may differ (RFC
+/// 8252 §7.3).
+fn is_same_redirect(one: &str, other: &str) -> bool {
+    let without_port = |text: &str| {
+        let own: RedirectUri = text.parse().ok()?;
+        let mut url = url::Url::parse(text).ok()?;
+        let is_local = url.scheme() == "http" && own.is_loopback();
+        (is_local && url.set_port(None).is_ok()).then_some(url)
+    };
+    let both = without_port(one).zip(without_port(other));
+    one == other || both.is_some_and(|(one, other)| one == other)
+}
+
+pub(super) fn unusable(reason: &'static str) -> impl Fn() -> Error {
+    move || Error::Registration { reason }
+}
+
+/// Reads the refusal of a server.
+pub(super) fn refused(answer: &Response<Vec<u8>>, rules: &ResponseRules) -> Error {
+    match TokenError::parse_with(answer.body(), rules) {
+        Ok(refused) => Error::RegistrationRefused(Box::new(refused)),
+        Err(_other) => unusable("the server answered without an error of RFC 7591")(),
+    }
+}
+
+pub(super) fn request(
     method: Method,
     endpoint: &Endpoint,
     token: Option<&SecretText>,
@@ -283,9 +393,10 @@ fn request(
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     if let Some(token) = token {
         let value = SecretText::new(["Bearer ", token.expose()].concat());
-        let mut value = HeaderValue::from_str(value.expose()).or(Err(Error::Registration {
-            reason: "the registration access token cannot be in a header field",
-        }))?;
+        let value = HeaderValue::from_str(value.expose());
+        let mut value = value.map_err(|_malformed| {
+            unusable("the registration access token cannot be in a header field")()
+        })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
     }

@@ -70,7 +70,7 @@ fn a_document_has_a_url() {
     // CIMD-02: what is served there names itself, and has no secret.
     let redirect: RedirectUri = "http://127.0.0.1/callback".parse().unwrap();
     let metadata = ClientMetadata::native("agent").redirect(redirect);
-    let document: Value = serde_json::from_str(&metadata.to_document(DOCUMENT)).unwrap();
+    let document: Value = serde_json::from_str(&metadata.to_document(DOCUMENT).unwrap()).unwrap();
     assert_eq!(document["client_id"], DOCUMENT);
     assert_eq!(document["client_name"], "agent");
     assert_eq!(
@@ -100,6 +100,11 @@ async fn registrations_that_fail() {
         (
             201,
             json!({"client_id": "x", "token_endpoint_auth_method": "private_key_jwt"}),
+            "client.registration",
+        ),
+        (
+            201,
+            json!({"client_id": "x", "token_endpoint_auth_method": "client_secret_post"}),
             "client.registration",
         ),
         (

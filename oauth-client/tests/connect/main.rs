@@ -14,6 +14,7 @@ mod again;
 mod errors;
 mod grant;
 mod identity;
+mod registration;
 mod scope;
 mod server;
 mod signed_metadata;

@@ -100,7 +100,7 @@ fn native() -> Result<ClientMetadata, Failure> {
 async fn serve_document(endpoint: &Endpoint) -> Result<String, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
-    let document = native()?.to_document(DOCUMENT);
+    let document = native()?.to_document(DOCUMENT)?;
     let serve = move || async move { ([("content-type", "application/json")], document) };
     let routes = endpoint.routes().route("/client.json", get(serve));
     tokio::spawn(async move { axum::serve(listener, routes).await });

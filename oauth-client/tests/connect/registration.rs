@@ -1,0 +1,556 @@
+//! Registrations: the key of the client, what the server answers, and their management.
+
+use std::sync::{Arc, Mutex};
+
+use aims_jose::Algorithm;
+use aims_jose::json;
+use aims_jose::jws::Unverified;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_oauth_client::{
+    ClientMetadata, Connector, Identities, ManagementFlow, MemoryStore, Registered, TokenStore,
+};
+use aims_oauth_wire::client_auth::PrivateKeyJwt;
+use aims_oauth_wire::names::Endpoint;
+use aims_oauth_wire::token::Form;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::world::{
+    DOCUMENT, User, answer, connected, connector, native, none, paths, tool, world,
+};
+use crate::common::{Script, code, json_answer, with};
+
+const REDIRECT: &str = "http://127.0.0.1:4711/callback";
+
+fn key() -> SigningKey {
+    let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
+    key.with_key_id("k1")
+}
+
+fn with_key(metadata: impl FnOnce(&SigningKey) -> ClientMetadata) -> Identities {
+    let key = Arc::new(key());
+    Identities::new().register_with_key(metadata(&key), key)
+}
+
+fn web(key: &SigningKey) -> ClientMetadata {
+    ClientMetadata::web("agent", key.public_jwk())
+}
+
+/// A world whose server answers a registration with these members beside those that were asked
+/// for.
+fn registering(server: &Value, answered: &Value) -> Script {
+    let (server, answered) = (server.clone(), answered.clone());
+    Script::new(move |request, number| match request.uri().path() {
+        "/register" => {
+            let asked: Value = serde_json::from_slice(request.body()).unwrap();
+            let own = with(json!({"client_id": "registered"}), &answered);
+            json_answer(201, &with(asked, &own))
+        }
+        _ => answer(request, number, &json!({}), &server),
+    })
+}
+
+fn sent(script: &Script, path: &str) -> http::Request<Vec<u8>> {
+    let requests = script.requests();
+    let mut found = requests.into_iter().filter(|it| it.uri().path() == path);
+    found.next_back().unwrap()
+}
+
+fn asked(script: &Script) -> Value {
+    serde_json::from_slice(sent(script, "/register").body()).unwrap()
+}
+
+/// Returns `iss`, `sub` and `kid` of the assertion in a request, or nothing without an assertion.
+fn asserted(request: &http::Request<Vec<u8>>) -> Option<(String, String, String)> {
+    let form = Form::parse(request.body()).unwrap();
+    let assertion = form.get("client_assertion")?;
+    let token = Unverified::parse(assertion).unwrap();
+    let claims: Value = json::from_object(token.unverified_payload().unwrap()).unwrap();
+    let kid = token.header().kid().unwrap().to_owned();
+    let text = |name: &str| claims[name].as_str().unwrap().to_owned();
+    Some((text("iss"), text("sub"), kid))
+}
+
+/// DCR-01: a client that registers with a key authenticates with it.
+#[tokio::test(start_paused = true)]
+async fn a_key_is_used() {
+    for (server, metadata, expected) in [
+        (json!({}), "web", "private_key_jwt"),
+        (
+            json!({"token_endpoint_auth_methods_supported": ["client_secret_basic", "private_key_jwt"]}),
+            "native",
+            "private_key_jwt",
+        ),
+        (
+            json!({"token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]}),
+            "native",
+            "none",
+        ),
+        (
+            json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]}),
+            "native",
+            "client_secret_post",
+        ),
+    ] {
+        let (script, user) = (
+            registering(&server, &json!({"client_secret": "s"})),
+            User::default(),
+        );
+        let identities = with_key(|key| match metadata {
+            "web" => web(key),
+            _ => ClientMetadata::native("agent")
+                .key(key.public_jwk())
+                .accept_secret(),
+        });
+        let found = connector(identities, &script, &user);
+        connected(&found).await.token().await.unwrap();
+        let document = asked(&script);
+        assert_eq!(document["token_endpoint_auth_method"], expected);
+        assert_eq!(document["jwks"]["keys"][0]["kid"], "k1");
+        assert!(document["jwks"]["keys"][0].get("d").is_none());
+        let token = sent(&script, "/token");
+        let by_key = ("registered".into(), "registered".into(), "k1".into());
+        let by_key = (expected == "private_key_jwt").then_some(by_key);
+        assert_eq!(asserted(&token), by_key, "{expected}");
+        let secret = Form::parse(token.body()).unwrap();
+        let secret = secret.get("client_secret").is_some();
+        assert_eq!(secret, expected == "client_secret_post");
+    }
+}
+
+/// DCR-01: without its key, a client does not even register.
+#[tokio::test(start_paused = true)]
+async fn a_key_must_be_there() {
+    let script = registering(&json!({}), &json!({}));
+    let identities = Identities::new().register(web(&key()));
+    let found = connector(identities, &script, &User::default());
+    assert_eq!(
+        code(found.connect(&tool(), &none()).await),
+        "client.metadata"
+    );
+    assert!(!paths(&script).contains(&"/register".to_owned()));
+}
+
+/// CIMD-03: a client of a metadata document authenticates with the key of the document.
+#[tokio::test(start_paused = true)]
+async fn a_document_may_have_a_key() {
+    let server = json!({"client_id_metadata_document_supported": true});
+    let script = world(&json!({}), &server);
+    let client = PrivateKeyJwt::new(DOCUMENT.parse().unwrap(), Arc::new(key()));
+    let identities = Identities::new().document_client(client).unwrap();
+    let user = User::default();
+    connected(&connector(identities, &script, &user))
+        .await
+        .token()
+        .await
+        .unwrap();
+    assert_eq!(user.asked("client_id"), [DOCUMENT]);
+    let own = || Some((DOCUMENT.to_owned(), DOCUMENT.to_owned(), "k1".to_owned()));
+    assert_eq!(asserted(&sent(&script, "/token")), own());
+    let client = PrivateKeyJwt::new("agent".parse().unwrap(), Arc::new(key()));
+    let refused = Identities::new().document_client(client);
+    assert_eq!(code(refused), "client.document");
+}
+
+/// CIMD-02: a document has a usable URL, and no method with a shared secret.
+#[test]
+fn a_document_has_no_secret() {
+    let native = || ClientMetadata::native("agent");
+    for (url, method, expected) in [
+        (DOCUMENT, "none", "ok"),
+        (DOCUMENT, "private_key_jwt", "ok"),
+        (DOCUMENT, "client_secret_basic", "client.metadata"),
+        (DOCUMENT, "client_secret_jwt", "client.metadata"),
+        ("https://app.example/", "none", "client.document"),
+    ] {
+        let document = native().auth_method(method).to_document(url);
+        assert_eq!(code(document), expected, "{method}");
+    }
+}
+
+/// DCR-01: the members of RFC 7591 and of its extensions.
+#[test]
+fn metadata_have_their_members() {
+    let url = |text: &str| text.parse::<Endpoint>().unwrap();
+    let (keys, pings) = (url("https://a.example/jwks"), url("https://a.example/ping"));
+    let metadata = ClientMetadata::web("agent", key().public_jwk())
+        .jwks_uri(&keys)
+        .logo_uri("https://a.example/logo.png")
+        .contacts(["ops@a.example"])
+        .tos_uri("https://a.example/tos")
+        .policy_uri("https://a.example/policy")
+        .software_statement(&"e30.e30.x".into())
+        .require_dpop()
+        .require_push()
+        .details_types(["payment"])
+        .backchannel_poll()
+        .backchannel_ping(&pings)
+        .backchannel_signing_algorithm(Algorithm::Es256)
+        .backchannel_user_code()
+        .spiffe_id("spiffe://a.example/*")
+        .spiffe_bundle_endpoint(&url("https://a.example/bundle"))
+        .grant_profiles(["urn:ietf:params:oauth:grant-profile:id-jag"])
+        .member("id_token_signed_response_alg", "ES256")
+        .unwrap();
+    let json: Value = serde_json::from_str(&metadata.to_json()).unwrap();
+    let expected = json!({
+        "jwks_uri": "https://a.example/jwks",
+        "logo_uri": "https://a.example/logo.png",
+        "contacts": ["ops@a.example"],
+        "tos_uri": "https://a.example/tos",
+        "policy_uri": "https://a.example/policy",
+        "software_statement": "e30.e30.x",
+        "dpop_bound_access_tokens": true,
+        "require_pushed_authorization_requests": true,
+        "authorization_details_types": ["payment"],
+        "backchannel_token_delivery_mode": "ping",
+        "backchannel_client_notification_endpoint": "https://a.example/ping",
+        "backchannel_authentication_request_signing_alg": "ES256",
+        "backchannel_user_code_parameter": true,
+        "spiffe_id": "spiffe://a.example/*",
+        "spiffe_bundle_endpoint": "https://a.example/bundle",
+        "authorization_grant_profiles_supported": ["urn:ietf:params:oauth:grant-profile:id-jag"],
+        "id_token_signed_response_alg": "ES256",
+    });
+    for (name, value) in expected.as_object().unwrap() {
+        assert_eq!(json[name], *value, "{name}");
+    }
+    // Keys, or their URL, and never both.
+    assert!(json.get("jwks").is_none());
+    let back = metadata.backchannel_poll().key(key().public_jwk());
+    let back: Value = serde_json::from_str(&back.to_json()).unwrap();
+    assert!(back.get("jwks").is_some() && back.get("jwks_uri").is_none());
+    assert_eq!(back["backchannel_token_delivery_mode"], "poll");
+    assert!(
+        back.get("backchannel_client_notification_endpoint")
+            .is_none()
+    );
+    for name in [
+        "client_id",
+        "client_secret",
+        "registration_access_token",
+        "redirect_uris",
+        "tls_client_auth_san_dns",
+    ] {
+        let refused = ClientMetadata::native("agent").member(name, "x");
+        assert_eq!(code(refused), "client.metadata", "{name}");
+    }
+}
+
+/// DCR-01: the initial access token goes to its server alone.
+#[tokio::test(start_paused = true)]
+async fn an_initial_access_token_is_for_one_server() {
+    for (issuer, expected) in [
+        ("https://as.example", Some("Bearer initial")),
+        ("https://other.example", None),
+    ] {
+        let script = registering(&json!({}), &json!({}));
+        let identities = native().initial_access_token(issuer.parse().unwrap(), "initial");
+        connected(&connector(identities, &script, &User::default())).await;
+        let request = sent(&script, "/register");
+        let found = request.headers().get("authorization");
+        assert_eq!(found.map(|it| it.to_str().unwrap()), expected);
+    }
+}
+
+/// DCR-02: what the server answers counts where it narrows, and is refused where it widens or
+/// does not work.
+#[tokio::test(start_paused = true)]
+async fn an_answer_is_no_more_than_what_was_asked() {
+    let refused = "client.registration";
+    for (answered, expected) in [
+        (json!({}), "ok"),
+        (json!({"redirect_uris": null, "grant_types": null}), "ok"),
+        (json!({"grant_types": ["authorization_code"]}), "ok"),
+        (
+            json!({"redirect_uris": ["http://127.0.0.1/callback"]}),
+            "ok",
+        ),
+        (json!({"redirect_uris": []}), refused),
+        (
+            json!({"redirect_uris": ["http://127.0.0.1/other"]}),
+            refused,
+        ),
+        (
+            json!({"redirect_uris": [REDIRECT, "https://evil.example/"]}),
+            refused,
+        ),
+        (
+            json!({"redirect_uris": [REDIRECT, "https://127.0.0.1/callback"]}),
+            refused,
+        ),
+        (
+            json!({"grant_types": ["authorization_code", "password"]}),
+            refused,
+        ),
+        (json!({"grant_types": ["refresh_token"]}), refused),
+        (json!({"redirect_uris": "x"}), refused),
+        (
+            json!({"token_endpoint_auth_method": "client_secret_post", "client_secret": "s"}),
+            "ok",
+        ),
+        (
+            json!({"token_endpoint_auth_method": "self_signed_tls_client_auth"}),
+            refused,
+        ),
+        (
+            json!({"token_endpoint_auth_method": "private_key_jwt"}),
+            refused,
+        ),
+    ] {
+        let script = registering(&json!({}), &answered);
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        let found = connector(native(), &script, &User::default()).with_store(store);
+        let outcome = code(found.connect(&tool(), &none()).await);
+        assert_eq!(outcome, expected, "{answered}");
+        // What cannot be used is not kept.
+        let issuer = "https://as.example".parse().unwrap();
+        let kept = found.registration(&issuer).await.unwrap();
+        assert_eq!(kept.is_some(), expected == "ok", "{answered}");
+        if answered == json!({"grant_types": ["authorization_code"]}) {
+            let grants = kept.as_ref().and_then(Registered::grant_types).unwrap();
+            assert_eq!(grants.len(), 1);
+        }
+    }
+    // A client with a key goes on without it only if it accepts a secret.
+    for (method, accepts, expected) in [
+        ("none", false, refused),
+        ("none", true, refused),
+        ("client_secret_post", false, refused),
+        ("client_secret_post", true, "ok"),
+    ] {
+        let answered = json!({"token_endpoint_auth_method": method, "client_secret": "s"});
+        let script = registering(&json!({}), &answered);
+        let identities = with_key(|key| match accepts {
+            true => web(key).accept_secret(),
+            false => web(key),
+        });
+        let found = connector(identities, &script, &User::default());
+        let outcome = code(found.connect(&tool(), &none()).await);
+        assert_eq!(outcome, expected, "{method}");
+    }
+}
+
+/// A server with the client configuration endpoint. It rotates the secret and the token.
+struct Managed {
+    script: Script,
+    /// The status and the changes of the next answers.
+    next: Arc<Mutex<(u16, Value)>>,
+}
+
+fn managed() -> Managed {
+    let next = Arc::new(Mutex::new((200, json!({}))));
+    let own = Arc::clone(&next);
+    let server = json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]});
+    let script = Script::new(move |request, number| match request.uri().path() {
+        "/register" => json_answer(
+            201,
+            &json!({"client_id": "c", "client_secret": "s1",
+                "registration_client_uri": "https://as.example/manage/c",
+                "registration_access_token": "t1"}),
+        ),
+        "/manage/c" | "/manage/d" => {
+            let (status, changes) = own.lock().unwrap().clone();
+            let body = json!({"client_id": "c", "client_secret": "s2",
+                "registration_client_uri": "https://as.example/manage/d",
+                "registration_access_token": "t2"});
+            json_answer(status, &with(body, &changes))
+        }
+        "/token" if own.lock().unwrap().0 == 401 => {
+            json_answer(401, &json!({"error": "invalid_client"}))
+        }
+        _ => answer(request, number, &json!({}), &server),
+    });
+    Managed { script, next }
+}
+
+impl Managed {
+    async fn registered(&self) -> Connector {
+        let metadata = ClientMetadata::native("agent").accept_secret();
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        let identities = Identities::new().register(metadata);
+        let found = connector(identities, &self.script, &User::default()).with_store(store);
+        connected(&found).await;
+        found
+    }
+
+    fn last(&self) -> (Method, String, String, Value) {
+        let request = self.script.requests().pop().unwrap();
+        let token = request.headers().get("authorization").unwrap();
+        let token = token.to_str().unwrap().to_owned();
+        let body = serde_json::from_slice(request.body()).unwrap_or_default();
+        let path = request.uri().path().to_owned();
+        (request.method().clone(), path, token, body)
+    }
+}
+
+/// DCR-06: a registration is read, updated and deleted, and what the server rotates is stored.
+#[tokio::test(start_paused = true)]
+async fn a_registration_is_managed() {
+    let managed = managed();
+    let connector = managed.registered().await;
+    let issuer = "https://as.example".parse().unwrap();
+    connector.read_registration(&issuer).await.unwrap();
+    let (method, path, token, _) = managed.last();
+    assert_eq!(
+        (method, &*path, &*token),
+        (Method::GET, "/manage/c", "Bearer t1")
+    );
+
+    let metadata = ClientMetadata::native("renamed").redirect(REDIRECT.parse().unwrap());
+    // What the answer does not replace stays.
+    let silent = json!({"client_secret": null, "registration_client_uri": null,
+        "registration_access_token": null});
+    *managed.next.lock().unwrap() = (200, silent);
+    let updated = connector.update_registration(&issuer, &metadata).await;
+    assert_eq!(updated.unwrap().client_id().as_str(), "c");
+    let (method, path, token, body) = managed.last();
+    assert_eq!(
+        (method, &*path, &*token),
+        (Method::PUT, "/manage/d", "Bearer t2")
+    );
+    assert_eq!(body["client_id"], "c");
+    assert_eq!(body["client_secret"], "s2");
+    assert_eq!(body["client_name"], "renamed");
+    assert_eq!(body["token_endpoint_auth_method"], "client_secret_post");
+    for name in [
+        "registration_access_token",
+        "registration_client_uri",
+        "client_secret_expires_at",
+        "client_id_issued_at",
+    ] {
+        assert!(body.get(name).is_none(), "{name}");
+    }
+
+    // The rotated secret is what authenticates from now on.
+    let connection = connected(&connector).await;
+    connection.token().await.unwrap();
+    let form = sent(&managed.script, "/token");
+    let form = Form::parse(form.body()).unwrap();
+    assert_eq!(form.get("client_secret"), Some("s2"));
+
+    *managed.next.lock().unwrap() = (204, json!({}));
+    connector.delete_registration(&issuer).await.unwrap();
+    let (method, path, token, _) = managed.last();
+    assert_eq!(
+        (method, &*path, &*token),
+        (Method::DELETE, "/manage/d", "Bearer t2")
+    );
+    assert!(connector.registration(&issuer).await.unwrap().is_none());
+    let none = connector.read_registration(&issuer).await;
+    assert_eq!(code(none), "client.registration");
+}
+
+/// DCR-06: an answer about another client, or a refusal, changes nothing.
+#[tokio::test(start_paused = true)]
+async fn management_that_fails() {
+    let error = |error: &str| json!({ "error": error });
+    for (status, changes, update, expected) in [
+        (200, json!({}), false, "ok"),
+        (
+            200,
+            json!({"client_id": "other"}),
+            false,
+            "client.registration",
+        ),
+        (
+            200,
+            json!({"token_endpoint_auth_method": "none"}),
+            false,
+            "client.registration",
+        ),
+        (
+            200,
+            json!({"redirect_uris": ["https://evil.example/"]}),
+            false,
+            "ok",
+        ),
+        (
+            200,
+            json!({"redirect_uris": ["https://evil.example/"]}),
+            true,
+            "client.registration",
+        ),
+        (
+            200,
+            json!({"grant_types": ["password"]}),
+            true,
+            "client.registration",
+        ),
+        (
+            400,
+            error("invalid_client_metadata"),
+            true,
+            "client.registration_refused",
+        ),
+        (401, json!({}), true, "client.registration_gone"),
+        (404, json!({}), false, "client.registration_gone"),
+        (403, json!({}), false, "client.registration"),
+        (405, error("x"), false, "client.registration"),
+    ] {
+        let managed = managed();
+        let connector = managed.registered().await;
+        let issuer = "https://as.example".parse().unwrap();
+        *managed.next.lock().unwrap() = (status, changes.clone());
+        let outcome = match update {
+            true => {
+                let metadata = ClientMetadata::native("a").redirect(REDIRECT.parse().unwrap());
+                connector.update_registration(&issuer, &metadata).await
+            }
+            false => connector.read_registration(&issuer).await,
+        };
+        assert_eq!(code(outcome), expected, "{status} {changes}");
+        // The next request has the token that counts now.
+        *managed.next.lock().unwrap() = (200, json!({}));
+        connector.read_registration(&issuer).await.unwrap();
+        let expected = if expected == "ok" {
+            "Bearer t2"
+        } else {
+            "Bearer t1"
+        };
+        assert_eq!(managed.last().2, expected, "{status} {changes}");
+    }
+    // A deletion of what is gone removes it from the store. Another failure does not.
+    for (status, is_kept) in [(401, false), (404, false), (403, true), (500, true)] {
+        let managed = managed();
+        let connector = managed.registered().await;
+        let issuer = "https://as.example".parse().unwrap();
+        *managed.next.lock().unwrap() = (status, json!({}));
+        let outcome = connector.delete_registration(&issuer).await;
+        assert_eq!(outcome.is_err(), is_kept, "{status}");
+        let kept = connector.registration(&issuer).await.unwrap();
+        assert_eq!(kept.is_some(), is_kept, "{status}");
+    }
+}
+
+/// DCR-06: a server without management.
+#[tokio::test(start_paused = true)]
+async fn management_is_optional() {
+    let script = registering(&json!({}), &json!({"registration_access_token": "t"}));
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+    let found = connector(native(), &script, &User::default()).with_store(store);
+    connected(&found).await;
+    let issuer = "https://as.example".parse().unwrap();
+    let registered = found.registration(&issuer).await.unwrap().unwrap();
+    assert_eq!(
+        code(ManagementFlow::read(&registered)),
+        "client.registration"
+    );
+}
+
+/// DCR-06: a refusal of the old secret does not remove a registration that was renewed meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_renewed_registration_stays() {
+    let managed = managed();
+    let connector = managed.registered().await;
+    let issuer = "https://as.example".parse().unwrap();
+    let old = connected(&connector).await;
+    connector.read_registration(&issuer).await.unwrap();
+    *managed.next.lock().unwrap() = (401, json!({}));
+    assert_eq!(code(old.token().await), "oauth.refused");
+    assert!(connector.registration(&issuer).await.unwrap().is_some());
+    let new = connected(&connector).await;
+    assert_eq!(code(new.token().await), "oauth.refused");
+    assert!(connector.registration(&issuer).await.unwrap().is_none());
+}
