@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod again;
+mod binding;
 mod connection;
 mod explanation;
 mod find;
@@ -278,7 +279,11 @@ impl Connector {
         self.with(|settings| settings.subject = Some(subject.into()))
     }
 
-    /// Binds tokens to a new key for each server that supports DPoP (RFC 9449).
+    /// Binds tokens to a new key for each server that supports DPoP (RFC 9449), unless the tool
+    /// does not accept proofs of the key (RFC 9728 §2). The keys are of ES256.
+    ///
+    /// Tokens in a [store](Self::with_store) are not bound. Where that is not possible, a tool that
+    /// requires bound tokens is an error (`connect.dpop`).
     pub fn with_dpop(self, provider: &'static dyn Provider) -> Self {
         self.with(|settings| settings.dpop = Some(provider))
     }
@@ -327,6 +332,8 @@ impl Connector {
     ///   `client.registration`.
     /// - `connect.no_way` if no grant is configured that the server offers.
     /// - `connect.scope` if the tool requires scopes that are not allowed.
+    /// - `connect.dpop` if the tool requires tokens that are bound by DPoP
+    ///   (`dpop_bound_access_tokens_required`, RFC 9728 §2), and that is not possible.
     pub async fn connect(
         &self,
         tool: &Resource,

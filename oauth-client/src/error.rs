@@ -207,6 +207,15 @@ pub enum Error {
         /// The scopes, as the message shows them.
         wider: Box<str>,
     },
+    /// The tool requires tokens that are bound by DPoP, and that is not possible (RFC 9728 §2).
+    #[error(
+        "the tool requires tokens that are bound by DPoP, and {reason}; expected \
+         `Connector::with_dpop` without a store, and a tool and a server that accept ES256"
+    )]
+    DpopRequired {
+        /// The reason.
+        reason: &'static str,
+    },
     /// The client has no identity at this authorization server.
     #[error(
         "the client has no identity at `{}`: expected one that is registered there, a metadata \
@@ -407,6 +416,7 @@ impl Error {
         Self::Cancelled => Forbidden "authorize.cancelled",
         Self::NoWay { .. } => Configuration "connect.no_way",
         Self::ScopeNotAllowed { .. } => Forbidden "connect.scope",
+        Self::DpopRequired { .. } => Configuration "connect.dpop",
         Self::NoIdentity { .. } => Configuration "client.none",
         Self::DocumentUrl => Configuration "client.document",
         Self::ClientMetadata { .. } => Configuration "client.metadata",

@@ -427,6 +427,7 @@ fn codes_are_unique_and_complete() {
             sought: Sought::Server("https://as.example".parse().unwrap()),
             asked: Attempts::new(),
         },
+        Error::DpopRequired { reason: "" },
         Error::Unbound,
         Error::CertificateUnsupported,
         Error::CertificateUnbound,

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aims_jose::alg::Algorithm;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::client_auth::Authenticate;
@@ -11,6 +10,7 @@ use aims_oauth_wire::names::{Issuer, Resource, Scope, ScopeSet};
 use aims_oauth_wire::token::TokenError;
 
 use super::again::Registration;
+use super::binding::Binding;
 use super::find::Found;
 use super::{Connector, IdentityProvider, Progress, Settings, Way, find};
 use crate::authorize::Asking;
@@ -58,6 +58,7 @@ pub(super) async fn connect(
     let settings = Arc::clone(&connector.0);
     let found = find::find(&settings, tool, challenges).await?;
     let way = Way::required(&settings, &found)?;
+    let is_bound = Binding::of(&settings, &found).expect_met()?;
     let before = settings.login_scopes(tool, found.server.issuer()).await?;
     let scopes = match (&settings.requested, before) {
         (Some(requested), _) => {
@@ -105,8 +106,7 @@ pub(super) async fn connect(
             }
         },
     };
-    let dpop = supports_dpop(&settings, &found);
-    let provider = settings.dpop.filter(|_| dpop);
+    let provider = settings.dpop.filter(|_| is_bound);
     let dpop = provider.map(DpopKey::generate).transpose()?;
     let (http, clock) = (Arc::clone(&settings.http), Arc::clone(&settings.clock));
     let source = TokenSource::of(found.known_server(), Arc::clone(&client), http);
@@ -180,14 +180,6 @@ fn expect_allowed(settings: &Settings, scopes: &ScopeSet) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-/// Returns whether tokens are bound by DPoP: the program wants it, and the server supports ES256.
-pub(super) fn supports_dpop(settings: &Settings, found: &Found) -> bool {
-    let known = found.server.dpop_signing_algorithms();
-    settings.dpop.is_some()
-        && settings.store.is_none()
-        && known.is_some_and(|known| known.contains(Algorithm::Es256))
 }
 
 impl Connection {

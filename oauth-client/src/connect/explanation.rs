@@ -6,6 +6,7 @@ use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::metadata::EndpointKind;
 use aims_oauth_wire::names::{Endpoint, Issuer, Resource, ScopeSet};
 
+use super::binding::Binding;
 use super::find::Found;
 use super::{Settings, Way, connection};
 use crate::Identity;
@@ -21,7 +22,7 @@ pub struct Explanation {
     way: Option<Way>,
     closed: Vec<(Way, &'static str)>,
     scopes: Result<ScopeSet, Box<str>>,
-    is_bound: bool,
+    binding: Binding,
     is_pushed: bool,
 }
 
@@ -44,7 +45,7 @@ impl Explanation {
             way,
             closed,
             scopes: scopes.map_err(|error| error.to_string().into()),
-            is_bound: connection::supports_dpop(settings, found),
+            binding: Binding::of(settings, found),
             is_pushed: way == Some(Way::User) && found.server.endpoint(push).is_some(),
         }
     }
@@ -70,7 +71,7 @@ impl Explanation {
     /// Returns whether the tokens would be bound to a key by DPoP.
     #[must_use]
     pub const fn is_bound(&self) -> bool {
-        self.is_bound
+        self.binding.is_bound()
     }
 
     /// Returns the scopes that would be requested. If it is empty, the server chooses.
@@ -101,8 +102,7 @@ impl fmt::Display for Explanation {
             Ok(scopes) => writeln!(f, "scopes    {scopes}")?,
             Err(refused) => writeln!(f, "scopes    {refused}")?,
         }
-        let bound = if self.is_bound { "DPoP" } else { "bearer" };
-        writeln!(f, "token     {bound}")?;
+        writeln!(f, "token     {}", self.binding)?;
         if self.is_pushed {
             writeln!(f, "request   pushed")?;
         }

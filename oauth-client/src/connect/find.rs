@@ -7,6 +7,7 @@ use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::names::{Endpoint, Issuer, Resource, ScopeSet};
 use url::Url;
 
+use super::binding::Demanded;
 use super::{Progress, Settings};
 use crate::discovery::{Discovery, server};
 use crate::step::drive;
@@ -22,6 +23,7 @@ pub(super) struct Found {
     /// The scopes that the tool lists.
     pub(super) scopes: Option<ScopeSet>,
     pub(super) server: ServerMetadata,
+    pub(super) dpop: Demanded,
     /// The URL of the server's document, if it has one.
     pub(super) place: Option<Endpoint>,
     /// Whether the server has no metadata, so that nothing is known of what it supports.
@@ -78,6 +80,7 @@ async fn discover(
     Ok(Found {
         resource: found.resource().resource().clone(),
         scopes: found.resource().scopes_supported().cloned(),
+        dpop: Demanded::by(found.resource()),
         place: Some(found.server_place().clone()),
         server: found.into_server(),
         is_assumed: false,
@@ -113,6 +116,7 @@ async fn at_origin(settings: &Settings, tool: &Resource) -> Result<Found, Error>
     Ok(Found {
         resource: tool.clone(),
         scopes: None,
+        dpop: Demanded::NONE,
         server,
         place: None,
         is_assumed,

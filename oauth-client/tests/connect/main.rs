@@ -12,6 +12,7 @@ mod common;
 
 mod again;
 mod errors;
+mod binding;
 mod grant;
 mod identity;
 mod registration;
