@@ -151,3 +151,19 @@ impl Record {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A stored token that is bound to a key is not used without the key (RFC 9449 §7.1).
+    #[test]
+    fn a_bound_token_needs_its_key() {
+        let tool: Resource = "https://tools.example/mcp".parse().unwrap();
+        for is_bound in [false, true] {
+            let text = format!(r#"{{"access_token":"t","expires":1,"is_bound":{is_bound}}}"#);
+            let record = Record::read(&SecretText::new(text)).unwrap();
+            assert_eq!(record.token(&tool, None).is_none(), is_bound);
+        }
+    }
+}

@@ -72,10 +72,7 @@ impl SealingKey {
     pub fn seal(&self, place: &[u8], text: &SecretText) -> Result<Vec<u8>, Error> {
         let mut nonce = [0; NONCE];
         self.random.fill(&mut nonce).map_err(Error::Random)?;
-        let payload = Payload {
-            msg: text.expose().as_bytes(),
-            aad: place,
-        };
+        let payload = of_place(place, text.expose().as_bytes());
         let sealed = self.cipher.encrypt(&XNonce::from(nonce), payload);
         let sealed = sealed.or(Err(Error::StoreContent))?;
         Ok([&nonce[..], &sealed].concat())
@@ -89,19 +86,35 @@ impl SealingKey {
     pub fn open(&self, place: &[u8], sealed: &[u8]) -> Result<SecretText, Error> {
         let (nonce, text) = sealed.split_at_checked(NONCE).ok_or(Error::StoreContent)?;
         let nonce = XNonce::try_from(nonce).or(Err(Error::StoreContent))?;
-        let payload = Payload {
-            msg: text,
-            aad: place,
-        };
-        let opened = self.cipher.decrypt(&nonce, payload);
+        let opened = self.cipher.decrypt(&nonce, of_place(place, text));
         let opened = Zeroizing::new(opened.or(Err(Error::StoreContent))?);
         let text = core::str::from_utf8(&opened).or(Err(Error::StoreContent))?;
         Ok(SecretText::new(text))
     }
 }
 
+/// Returns a text that is bound to its place.
+const fn of_place<'a>(place: &'a [u8], msg: &'a [u8]) -> Payload<'a, 'a> {
+    Payload { msg, aad: place }
+}
+
 impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SealingKey").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A sealed value is of no use in another place.
+    #[test]
+    fn a_value_is_bound_to_its_place() {
+        let key = SealingKey::from_text(&SealingKey::generate().unwrap()).unwrap();
+        let sealed = key.seal(b"alice", &SecretText::new("token")).unwrap();
+        assert!(key.open(b"alice", &sealed).unwrap() == "token");
+        let moved = key.open(b"mallory", &sealed).unwrap_err();
+        assert_eq!(moved.code(), "store.content");
     }
 }

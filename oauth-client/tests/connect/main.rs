@@ -11,8 +11,8 @@
 mod common;
 
 mod again;
-mod errors;
 mod binding;
+mod errors;
 mod grant;
 mod identity;
 mod registration;
