@@ -315,10 +315,11 @@ impl Principal {
     ///
     /// The guard accepts transaction tokens with
     /// [`GuardBuilder::transactions`](crate::guard::GuardBuilder::transactions). A token that is
-    /// bound to one call of a tool is compared with the call by
-    /// [`TxnToken::check_call`], or by the guard if it knows the call: by
+    /// bound to one call of a tool is compared by the guard with the call that it knows: by
     /// [`Guard::call_layer`](crate::Guard::call_layer), or as the attribute
-    /// [`Attributes::CALL_DIGEST`](crate::decision::Attributes::CALL_DIGEST).
+    /// [`Attributes::CALL_DIGEST`](crate::decision::Attributes::CALL_DIGEST). Where the guard knows
+    /// none it refuses the token, unless the handler compares it by [`TxnToken::check_call`]
+    /// ([`call_compared_by_handler`](crate::Requirements::call_compared_by_handler)).
     ///
     /// To call another service of the domain in the same transaction, the token is passed on
     /// unchanged; the access token of a request never is ([`inbound_token`](Self::inbound_token)):

@@ -47,6 +47,7 @@ pub struct Requirements {
     streams: Accepts,
     transaction: Option<Transaction>,
     transaction_alone: Accepts,
+    call_in_handler: Accepts,
     actor: Asks,
     token: TokenDemands,
     both: Option<Arc<dyn Permit>>,
@@ -243,6 +244,35 @@ impl Requirements {
         self
     }
 
+    /// Says that the handler compares the call of a transaction token by itself, with
+    /// [`TxnToken::check_call`](aims_txn_token::TxnToken::check_call).
+    ///
+    /// A transaction token with `tctx.call_digest` is for one call. By default the guard refuses it
+    /// (`guard.call`) where no call is named, because nothing would notice changed parameters. With
+    /// this method the guard accepts it there, and a handler that forgets the comparison lets every
+    /// call pass. It does not weaken [`transaction_call`](Self::transaction_call).
+    ///
+    /// ```
+    /// use aims::oauth_wire::call::CallDigest;
+    /// use aims::{Principal, Requirements};
+    ///
+    /// /// What the handler does first.
+    /// fn check(who: &Principal, content: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let token = who.transaction().ok_or("no transaction")?;
+    ///     token.check_call(&CallDigest::of("transfer", Some(content))?)?;
+    ///     Ok(())
+    /// }
+    ///
+    /// let route = Requirements::new().transaction().call_compared_by_handler();
+    /// # drop(route);
+    /// # let _ = check;
+    /// ```
+    #[must_use]
+    pub const fn call_compared_by_handler(mut self) -> Self {
+        self.call_in_handler = Accepts::Yes;
+        self
+    }
+
     /// Requires a transaction token, and accepts it in place of an access token.
     ///
     /// The proof of an agent is still required, unless the route also accepts
@@ -284,6 +314,10 @@ impl Requirements {
     /// So an agent cannot do for its user what only the user may do, and a user gets nothing
     /// through an agent that may do more (the confused deputy). A party for which the policy has no
     /// rule is refused. [`Permit`] shows an example.
+    ///
+    /// Of a transaction token without an access token, the policy is asked about `act` and the
+    /// current actor of `agentic_ctx` if its rules read them (`TxnTokenRules::with_agents`, feature
+    /// `txn-agents`), and about the proven agent.
     #[must_use]
     pub fn subject_and_actor(mut self, policy: impl Permit + 'static) -> Self {
         self.both = Some(Arc::new(policy));
@@ -373,6 +407,10 @@ impl Requirements {
     pub(crate) fn asks_for_call(&self) -> bool {
         let transaction = self.transaction.as_ref();
         transaction.is_some_and(|it| it.call == Asks::Yes)
+    }
+
+    pub(crate) fn leaves_call_to_handler(&self) -> bool {
+        self.call_in_handler == Accepts::Yes
     }
 
     pub(crate) fn does_stream(&self) -> bool {

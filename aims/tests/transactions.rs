@@ -302,7 +302,8 @@ fn a_transaction_stands_in_place_of_an_access_token() {
     assert_eq!(code(&domain.guard(bearer), &stolen), "ok");
 }
 
-/// The call that the application names is the one that the token is bound to.
+/// TXN-25: the call that the application names is the one that the token is bound to. Where none is
+/// named, a token for one call is refused, unless the handler compares it.
 #[test]
 fn changed_parameters_are_refused() {
     let domain = Domain::new();
@@ -323,16 +324,21 @@ fn changed_parameters_are_refused() {
         }
         code(&domain.guard(requirements), &request)
     };
-    for (requirements, required) in [
-        (transaction(), false),
-        (Requirements::new().transaction_call(), true),
+    let in_handler = || transaction().call_compared_by_handler();
+    for (requirements, required, accepted) in [
+        (Requirements::new(), false, false),
+        (transaction(), false, false),
+        (in_handler(), false, true),
+        (Requirements::new().transaction_call(), true, false),
+        (in_handler().transaction_call(), true, false),
     ] {
         let of = |token: &str, digest| judge(requirements.clone(), token, digest);
         assert_eq!(of(&bound, Some(digest(10))), "ok");
         assert_eq!(of(&bound, Some(digest(11))), "txn.call");
         assert_eq!(of(&bound, Some("no digest".to_owned())), "txn.call");
         let unless = |code| if required { code } else { "ok" };
-        assert_eq!(of(&bound, None), unless("guard.call"));
+        let unnamed = if accepted { "ok" } else { "guard.call" };
+        assert_eq!(of(&bound, None), unnamed);
         assert_eq!(of(&free, Some(digest(10))), unless("txn.no_call"));
         assert_eq!(of(&free, None), unless("txn.no_call"));
     }
@@ -397,4 +403,114 @@ fn what_a_guard_cannot_meet_is_not_built() {
         let refused = domain.builder().require(requirements).build();
         assert!(refused.unwrap_err().to_string().contains(word));
     }
+}
+
+/// Alice may do everything, the assistant and the agent may call, and mallory is denied.
+#[cfg(feature = "txn-agents")]
+#[derive(Debug)]
+struct Rules;
+
+#[cfg(feature = "txn-agents")]
+impl aims::decision::Permit for Rules {
+    fn may(
+        &self,
+        party: &aims::decision::Party<'_>,
+        _call: &aims::decision::Call<'_>,
+        _now: aims::jose::time::UnixTime,
+    ) -> aims::decision::Permission {
+        use aims::decision::{Permission, Role};
+        match (party.role, party.name, party.issuer) {
+            (Role::Subject, "alice", Some(SERVICE))
+            | (Role::Actor, "assistant" | "helper", Some(SERVICE))
+            | (Role::Actor, AGENT, None) => Permission::Allowed,
+            (_, "mallory", _) => Permission::Denied,
+            _ => Permission::NoRule,
+        }
+    }
+}
+
+#[cfg(feature = "txn-agents")]
+const SERVICE: &str = "https://tts.example";
+
+/// DEL-10, TXN-25: with a transaction token alone, the policy for subject and actor is asked about
+/// the agents that the token names, and not about those before them.
+#[cfg(feature = "txn-agents")]
+#[test]
+fn the_agents_of_a_transaction_are_asked() {
+    use aims::txn_token::AgentRules;
+    let domain = Domain::new();
+    let agent = domain.world.agent(AGENT);
+    let rules = TxnTokenRules::new(DOMAIN).with_agents(AgentRules::new());
+    let tokens = TransactionTokens::new(rules, set(&domain.service));
+    let guard = domain
+        .world
+        .guard_by_default()
+        .transactions(tokens)
+        .require(
+            Requirements::new()
+                .accept_transaction_alone()
+                .accept_bearer()
+                .subject_and_actor(Rules),
+        )
+        .build()
+        .unwrap();
+    let judge = |changes: Value, is_proven: bool| {
+        let mut changes = changes;
+        changes["iss"] = json!(SERVICE);
+        let token = domain.token(&changes);
+        let request = if is_proven {
+            call(&agent, &token)
+        } else {
+            let mut request = bare();
+            request.headers.insert("txn-token", token.parse().unwrap());
+            request
+        };
+        match guard.check(&request, at(NOW)) {
+            Ok(_) => "ok".to_owned(),
+            Err(refusal) => {
+                assert_eq!(refusal.code(), "guard.forbidden");
+                refusal.detail().split(':').next().unwrap().to_owned()
+            }
+        }
+    };
+    let denied = "guard.actor_denied";
+    let current = |name: &str| {
+        let identity = json!({"identity": {"workload_id": name}});
+        json!({"act": {"sub": "assistant"}, "agentic_ctx": identity})
+    };
+    for (changes, expected) in [
+        (json!({"act": {"sub": "assistant"}}), "ok"),
+        (json!({"act": {"sub": "mallory"}}), denied),
+        (json!({"act": {"sub": "unknown"}}), denied),
+        (
+            json!({"act": {"sub": "assistant", "act": {"sub": "mallory"}}}),
+            "ok",
+        ),
+        (
+            json!({"act": {"sub": "mallory", "act": {"sub": "assistant"}}}),
+            denied,
+        ),
+        (
+            json!({"act": {"sub": "assistant", "iss": "https://other.example"}}),
+            denied,
+        ),
+        (json!({"act": {"sub": "assistant", "iss": SERVICE}}), "ok"),
+        (current("helper"), "ok"),
+        (current("mallory"), denied),
+        (
+            json!({"sub": "bob", "act": {"sub": "assistant"}}),
+            "guard.subject_denied",
+        ),
+    ] {
+        for is_proven in [false, true] {
+            let found = judge(changes.clone(), is_proven);
+            assert_eq!(found, expected, "{changes} {is_proven}");
+        }
+    }
+    // Without `act`, the sender that has proven itself acts, and no other.
+    assert_eq!(judge(json!({}), true), "ok");
+    assert_eq!(judge(json!({}), false), denied);
+    assert_eq!(judge(json!({"act": {"sub": AGENT}}), true), "ok");
+    let other = json!({"act": {"sub": AGENT, "iss": "https://other.example"}});
+    assert_eq!(judge(other, true), denied);
 }

@@ -65,8 +65,8 @@ impl AgentRules {
         self
     }
 
-    /// Sets the maximum of `hop_count`, and of the elements of `txn_path`. Defaults to 5; more than
-    /// 64 elements are never read.
+    /// Sets the maximum of `hop_count`, of the elements of `txn_path`, and of the actors in `act`.
+    /// Defaults to 5; more than 64 elements are never read.
     #[must_use]
     pub const fn with_max_hops(mut self, most: usize) -> Self {
         self.max_hops = most;
@@ -127,12 +127,14 @@ impl Assurance {
 
 /// The agents of a verified transaction token.
 ///
-/// `act` names the first agent and stays the same when a token is replaced, unlike `act` of an
-/// access token (RFC 8693 §4.1). A policy therefore looks at both [`first`](Self::first) and
-/// [`current`](Self::current).
+/// In the draft `act` names one agent, the first, and stays when a token is replaced. A service
+/// that keeps the chain of those who asked nests it in `act`, the newest outermost (RFC 8693 §4.1):
+/// there the first agent is the innermost, which a replacement does not change either. A policy
+/// looks at [`actor`](Self::actor) and [`current`](Self::current), and not at the history.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Agents {
     first: String,
+    actor: Actor,
     current: Option<String>,
     originator: Option<String>,
     path: Vec<String>,
@@ -141,18 +143,32 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// Returns `act.sub`, the agent that began the transaction.
+    /// Returns the agent that began the transaction: `sub` of `act`, of the innermost one in a
+    /// chain.
     #[must_use]
     pub fn first(&self) -> &str {
         &self.first
+    }
+
+    /// Returns `sub` of the outermost `act`: the current actor of a chain (RFC 8693 §4.1), or the
+    /// only agent that the token names there.
+    #[must_use]
+    pub fn actor(&self) -> &str {
+        &self.actor.subject
+    }
+
+    /// Returns `iss` of the outermost `act`. Without it the actor is one of the token's issuer.
+    #[must_use]
+    pub fn actor_issuer(&self) -> Option<&str> {
+        self.actor.issuer.as_deref()
     }
 
     /// Returns the agent that acts now, or `None` if the token does not tell. A policy refuses what
     /// depends on an unknown agent.
     ///
     /// It is `agentic_ctx.current_actor.identity.workload_id`, else
-    /// `agentic_ctx.identity.workload_id`. Without `agentic_ctx` it is `act.sub` if the very agent
-    /// asked for the token (`req_wl`).
+    /// `agentic_ctx.identity.workload_id`. Without `agentic_ctx` it is [`actor`](Self::actor) if
+    /// the very agent asked for the token (`req_wl`).
     #[must_use]
     pub fn current(&self) -> Option<&str> {
         self.current.as_deref()
@@ -245,7 +261,42 @@ const fn within(hops: usize, rules: &AgentRules) -> Result<(), Error> {
 #[derive(Deserialize)]
 struct Act<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
+    iss: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
     sub: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    act: Option<&'a RawValue>,
+}
+
+/// One `act`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Actor {
+    issuer: Option<String>,
+    subject: String,
+}
+
+/// Reads `act` from the outermost actor in.
+fn chain(act: &RawValue, rules: &AgentRules) -> Result<Vec<Actor>, Error> {
+    let text = |it: Option<Text<'_>>| it.filter(|it| !it.is_empty()).map(Text::into_owned);
+    let mut all: Vec<Actor> = Vec::new();
+    let mut next = Some(act);
+    while let Some(raw) = next {
+        let read: Act<'_> = json::from_object(raw.get().as_bytes()).or(Err(malformed("act")))?;
+        let actor = Actor {
+            issuer: match read.iss {
+                None => None,
+                named => Some(text(named).ok_or(malformed("act"))?),
+            },
+            subject: text(read.sub).ok_or(malformed("act"))?,
+        };
+        if all.contains(&actor) {
+            return Err(Error::AgentLoop);
+        }
+        all.push(actor);
+        within(all.len(), rules)?;
+        next = read.act;
+    }
+    Ok(all)
 }
 
 #[derive(Deserialize)]
@@ -335,14 +386,17 @@ pub(crate) fn read(
             Ok(None)
         };
     };
-    let act: Act<'_> = json::from_object(act.get().as_bytes()).or(Err(malformed("act")))?;
-    let first = act.sub.filter(|it| !it.is_empty());
-    let first = first.ok_or(malformed("act"))?.into_owned();
+    let chain = chain(act, rules)?;
+    let (Some(actor), Some(first)) = (chain.first().cloned(), chain.last()) else {
+        return Err(malformed("act"));
+    };
+    let first = first.subject.clone();
     let agents = match context {
-        Some(context) => in_context(first, &member(context)?, rules)?,
+        Some(context) => in_context((first, actor), &member(context)?, rules)?,
         None => Agents {
-            current: Some(first.clone()).filter(|it| it == requester),
+            current: Some(actor.subject.clone()).filter(|it| it == requester),
             first,
+            actor,
             originator: None,
             path: Vec::new(),
             hops: 0,
@@ -358,7 +412,11 @@ pub(crate) fn read(
     Ok(Some(agents))
 }
 
-fn in_context(first: String, context: &Context<'_>, rules: &AgentRules) -> Result<Agents, Error> {
+fn in_context(
+    (first, actor): (String, Actor),
+    context: &Context<'_>,
+    rules: &AgentRules,
+) -> Result<Agents, Error> {
     let current = match context.current_actor {
         Some(raw) => agent(raw)?,
         None => One {
@@ -370,6 +428,7 @@ fn in_context(first: String, context: &Context<'_>, rules: &AgentRules) -> Resul
     let originator = context.originator.map(agent).transpose()?;
     let mut agents = Agents {
         first,
+        actor,
         current: current.name,
         originator: None,
         path: Vec::new(),

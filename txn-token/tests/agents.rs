@@ -132,6 +132,45 @@ fn who_acts_now_may_be_unknown() {
     assert_eq!(token.agents().unwrap().current(), None);
 }
 
+/// TXA-01: where a service keeps the chain of those who asked in `act`, the outermost is the current
+/// actor, and the innermost the first agent.
+#[test]
+fn a_chain_of_actors_has_its_first_agent_innermost() {
+    let act = json!({
+        "sub": "gateway", "iss": "https://as.example",
+        "act": {"sub": "service", "act": {"sub": "agent-1", "iss": "https://as.example"}},
+    });
+    let token = of(&json!({"act": act}), Some(AgentRules::new())).unwrap();
+    let agents = token.agents().unwrap();
+    assert_eq!((agents.first(), agents.actor()), ("agent-1", "gateway"));
+    assert_eq!(agents.actor_issuer(), Some("https://as.example"));
+    assert_eq!(agents.current(), Some("gateway"));
+    let chain = |names: &[&str]| {
+        let none = json!(null);
+        let nest = |inner: Value, name: &&str| match inner {
+            Value::Null => json!({"sub": name}),
+            inner => json!({"sub": name, "act": inner}),
+        };
+        json!({"act": names.iter().rev().fold(none, nest)})
+    };
+    let rules = AgentRules::new;
+    assert_eq!(code(&chain(&["a", "b", "c", "d", "e"]), rules()), "ok");
+    let long = chain(&["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(code(&long, rules()), "txn.agent_hops");
+    assert_eq!(code(&long, rules().with_max_hops(6)), "ok");
+    let twice = chain(&["a", "b", "a"]);
+    assert_eq!(code(&twice, rules()), "txn.agent_loop");
+    for inner in [
+        json!({}),
+        json!("b"),
+        json!({"sub": ""}),
+        json!({"sub": "b", "iss": ""}),
+    ] {
+        let act = json!({"act": {"sub": "a", "act": inner}});
+        assert_eq!(code(&act, rules()), "txn.claim", "{act}");
+    }
+}
+
 /// Where the rules do not ask for agents, their claims are ignored, however they look.
 #[test]
 fn without_rules_the_claims_are_ignored() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use aims_error::shown;
 use aims_jose::time::UnixTime;
+use aims_txn_token::TxnToken;
 
 use super::{Call, Decision, Denial, Reason};
 use crate::principal::Principal;
@@ -137,12 +138,34 @@ fn parties(principal: &Principal) -> Vec<Party<'_>> {
             all.push(party(Role::Actor, &actor.subject, named_by));
         }
     } else if let Some(transaction) = principal.transaction() {
-        all.push(party(
-            Role::Subject,
-            transaction.subject(),
-            transaction.issuer(),
-        ));
+        let issuer = transaction.issuer();
+        all.push(party(Role::Subject, transaction.subject(), issuer));
+        // A party of another issuer is not the agent, whatever its name.
+        let others = acting(transaction)
+            .into_iter()
+            .filter(|(name, named_by)| Some(*name) != agent || *named_by != issuer);
+        all.extend(others.map(|(name, named_by)| party(Role::Actor, name, named_by)));
     }
     all.extend(agent.map(|name| party(Role::Actor, name, None)));
     all
+}
+
+/// The agents that act in a transaction, with the issuers of their names: the outermost `act`, and
+/// the current actor of `agentic_ctx`. Those before in the chain are history (RFC 8693 §4.1).
+#[cfg(feature = "txn-agents")]
+fn acting(transaction: &TxnToken) -> Vec<(&str, Option<&str>)> {
+    let Some(agents) = transaction.agents() else {
+        return Vec::new();
+    };
+    let issuer = transaction.issuer();
+    let mut all = vec![(agents.actor(), agents.actor_issuer().or(issuer))];
+    let current = agents.current().map(|name| (name, issuer));
+    all.extend(current.filter(|it| it.0 != agents.actor()));
+    all
+}
+
+/// Without the feature `txn-agents` no claim of a transaction token names an agent.
+#[cfg(not(feature = "txn-agents"))]
+const fn acting(_transaction: &TxnToken) -> Vec<(&'static str, Option<&'static str>)> {
+    Vec::new()
 }

@@ -282,6 +282,8 @@ impl<M> Guard<M> {
 
     /// Compares the call that the application names by [`Attributes::CALL_DIGEST`] with the one
     /// that the transaction token is bound to.
+    ///
+    /// A token for one call permits nothing else, on any route, unless the handler compares it.
     pub(super) fn check_call(
         &self,
         principal: &Principal,
@@ -310,6 +312,14 @@ impl<M> Guard<M> {
                 ErrorResponse::Forbidden,
                 "the route requires a transaction token for its call, and the application names no call: expected the attribute `call_digest`, which an `Extract` or an outer layer adds",
             )),
+            (None, Some(_)) if !self.route.requirements.leaves_call_to_handler() => {
+                Err(Refused::new(
+                    "guard.call",
+                    ErrorKind::Configuration,
+                    ErrorResponse::Forbidden,
+                    "the transaction token is for one call, and the application names no call: expected a `ToolCall` in the extensions of the request, from `Guard::call_layer` or a layer outside the guard's, or the attribute `call_digest`; where the handler compares the call, set `Requirements::call_compared_by_handler`",
+                ))
+            }
             _ => Ok(()),
         }
     }

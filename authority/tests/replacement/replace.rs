@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use aims_authority::{Builder, Client, ExchangeTable};
+use aims_jose::jwk::{JwkSet, SetRules};
 use aims_jose::key::Signer as _;
+use aims_jose::provider::AWS_LC;
 use aims_jose::random::SYSTEM;
 use aims_oauth_wire::dpop::Binding;
+use aims_txn_token::{AgentRules, TxnToken, TxnTokenRules};
 use serde_json::{Value, json};
 
 use super::domain::{BANK, DOMAIN, Domain, Rigid, Shop, actors, replacing, text};
@@ -159,6 +162,31 @@ fn the_chain_of_a_transaction_is_kept_and_bounded() {
             invalid,
             "{again}"
         );
+    }
+}
+
+/// TXA-01: the agent that began the transaction stays the first one, over every replacement, and the
+/// client that asked last is the current actor.
+#[test]
+fn the_first_agent_stays_first() {
+    let domain = Domain::new();
+    let jwks = domain.authority.oauth().jwks(now());
+    let keys = JwkSet::parse(jwks.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap();
+    let rules = TxnTokenRules::new(DOMAIN).with_agents(AgentRules::new());
+    let check = |token: &str, current: &str| {
+        let token = TxnToken::verify(token, &keys, &rules, now()).unwrap();
+        let agents = token.agents().unwrap();
+        assert_eq!((agents.first(), agents.actor()), ("cli", current));
+        assert_eq!(
+            (agents.actor_issuer(), agents.current()),
+            (Some(BASE), Some(current))
+        );
+    };
+    let mut token = domain.first(&[]);
+    check(&token, "gateway");
+    for service in ["s1", "s2"] {
+        token = text(domain.replace(service, &token, &[], now()));
+        check(&token, service);
     }
 }
 

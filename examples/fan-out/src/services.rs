@@ -39,6 +39,8 @@ impl Shop {
     fn guard(&self, url: &str, scope: &str) -> Result<Guard, Failure> {
         let tokens = TransactionTokens::new(TxnTokenRules::new(DOMAIN), self.keys.clone());
         let route = Requirements::new().transaction_scopes(scope.parse()?);
+        // `check_call` does it, with the content that the handlers have read.
+        let route = route.call_compared_by_handler();
         Ok(Guard::builder(url)
             .trust(Arc::clone(&self.trust))
             .transactions(tokens)
