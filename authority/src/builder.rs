@@ -80,6 +80,7 @@ pub struct Builder {
     exchange: Option<Arc<dyn ExchangePolicy>>,
     transactions: Option<Arc<dyn TransactionPolicy>>,
     stated_subjects: Vec<StatedSubjects>,
+    policy_version: Option<String>,
     subject_issuers: Option<SubjectIssuers>,
     backchannel: BackchannelSettings,
     registration: Option<SelfDescribed>,
@@ -123,6 +124,7 @@ impl Builder {
             exchange: None,
             transactions: None,
             stated_subjects: Vec::new(),
+            policy_version: None,
             subject_issuers: None,
             backchannel: BackchannelSettings::default(),
             registration: None,
@@ -326,6 +328,14 @@ impl Builder {
     /// [`transactions`](Self::transactions), whose policy must accept the form.
     pub fn stated_subjects(mut self, rules: StatedSubjects) -> Self {
         self.stated_subjects.push(rules);
+        self
+    }
+
+    /// Sets the version of the rules about exchanges, which the log of each exchange names as
+    /// `policy`: of [`exchange`](Self::exchange), [`transactions`](Self::transactions) and
+    /// [`outgoing_grants`](Self::outgoing_grants).
+    pub fn policy_version(mut self, version: impl Into<String>) -> Self {
+        self.policy_version = Some(version.into());
         self
     }
 

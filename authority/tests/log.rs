@@ -21,15 +21,17 @@ use common::*;
 use lines::{all_logged, logged};
 use serde_json::json;
 
-/// DEL-15: the log says which token was made from which, by their hashes.
+/// DEL-15: the log says which token was made from which, by their names and hashes, where it
+/// permits less, and by which version of the rules.
 #[test]
 fn an_exchange_names_both_tokens() {
     const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
     let (client, gateway) = (es256(), es256());
-    let rows = ScopeTable::new([("call", "read")]).unwrap();
+    let rows = ScopeTable::new([("call", "read"), ("list", "browse")]).unwrap();
     let authority = builder()
         .exchange(Arc::new(ExchangeTable::new().allow(TOOLS, FILES, rows)))
-        .client(Client::with_keys("batch", key_set(&client)).allow(TOOLS, ["call"]))
+        .policy_version("rules-7")
+        .client(Client::with_keys("batch", key_set(&client)).allow(TOOLS, ["call", "list"]))
         .client(
             Client::with_keys("gateway", key_set(&gateway))
                 .serves(TOOLS)
@@ -52,6 +54,7 @@ fn an_exchange_names_both_tokens() {
         ("subject_token", subject),
         ("subject_token_type", ACCESS_TOKEN),
         ("resource", FILES),
+        ("scope", "read"),
     ];
     let mut answer = None;
     let lines = all_logged(|| answer = Some(ask(&authority, &[], &parameters, now()).unwrap()));
@@ -61,11 +64,17 @@ fn an_exchange_names_both_tokens() {
         .iter()
         .find(|it| it.contains("exchanged a token"))
         .unwrap();
+    let id = |token: &str| common::claims(token)["jti"].as_str().unwrap().to_owned();
     for named in [
         format!("subject_token={} ", Fingerprint::of(subject.as_bytes())),
         format!(" token={} ", Fingerprint::of(token.as_bytes())),
         r#"client_id="gateway""#.to_owned(),
         format!("from={TOOLS:?}"),
+        format!("parent_iss={BASE:?} parent_id={:?}", id(subject)),
+        format!("iss={BASE:?} id={:?}", id(token)),
+        // One scope of two, and one more actor. The end is that of the subject token.
+        r#"narrower=["scope", "actors", "confirmation"]"#.to_owned(),
+        r#"policy="rules-7""#.to_owned(),
     ] {
         assert!(line.contains(&named), "{named}: {line}");
     }

@@ -132,8 +132,8 @@ fn who_acts_now_may_be_unknown() {
     assert_eq!(token.agents().unwrap().current(), None);
 }
 
-/// TXA-01: where a service keeps the chain of those who asked in `act`, the outermost is the current
-/// actor, and the innermost the first agent.
+/// TXA-01: where a service keeps the chain of those who asked in `act`, the outermost is the
+/// current actor, and the innermost the first agent.
 #[test]
 fn a_chain_of_actors_has_its_first_agent_innermost() {
     let act = json!({

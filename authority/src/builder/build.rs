@@ -221,6 +221,7 @@ impl Builder {
             token_entries: Meter::new(token_entries(self.token_lifetime)),
             shows: Meter::new(SHOWS),
             subject_issuers: self.subject_issuers,
+            policy_version: self.policy_version,
             registration: self.registration.map(Registration::new),
             documents: self.documents,
             domains: self.domains,

@@ -5,6 +5,7 @@ pub(crate) mod ciba;
 mod client_credentials;
 pub(crate) mod code;
 pub(crate) mod exchange;
+pub(crate) mod judge;
 mod jwt_bearer;
 pub(crate) mod outgoing;
 pub(crate) mod subject;
@@ -23,6 +24,7 @@ pub(crate) use self::ciba::Ciba;
 pub(crate) use self::client_credentials::ClientCredentials;
 pub(crate) use self::code::{AuthorizationCode, RefreshTokens};
 pub(crate) use self::exchange::TokenExchange;
+use self::judge::Judged;
 pub(crate) use self::jwt_bearer::JwtBearer;
 use super::{Authenticated, AuthorizationServer, NewToken};
 use crate::Error;
@@ -101,6 +103,8 @@ pub(crate) struct Granted {
     pub(crate) members: Vec<(&'static str, Value)>,
     /// The nonce for the client's next DPoP proof. The token endpoint sets it.
     pub(crate) next_nonce: Option<Nonce>,
+    /// The comparison with the token that it is made from, if it is made from one.
+    pub(crate) judged: Option<Judged>,
 }
 
 impl Granted {
@@ -121,14 +125,16 @@ impl Granted {
             true => Vec::new(),
             false => vec![("authorization_details", Value::Array(details))],
         };
+        let (text, judged) = server.issue(token, now)?;
         Ok(Self {
-            token: server.issue(token, now)?,
+            token: text,
             token_type: client.token_type(),
             scope: token.scope.to_owned(),
             expires_in: aims_jose::time::until(token.expires, now),
             refresh_token: None,
             members,
             next_nonce: None,
+            judged,
         })
     }
 }

@@ -45,7 +45,7 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::assertion::AssertionRules;
 use aims_oauth_wire::attestation::PopRules;
 use aims_oauth_wire::confirmation::CertificateThumbprint;
-use aims_oauth_wire::delegate::{Kind, Rights, delegate};
+use aims_oauth_wire::delegate::{Kind, Rights};
 use aims_oauth_wire::token::Form;
 use aims_replay::ReplayStore;
 use serde::{Deserialize, Serialize};
@@ -63,6 +63,7 @@ pub use self::domain::{IncomingGrants, NameSubject, OutgoingGrants};
 use self::dpop::DpopPolicy;
 pub(crate) use self::endpoint::refusal;
 pub use self::grant::exchange::{Exchange, ExchangePolicy, ExchangeTable};
+use self::grant::judge::{Judged, judge_claims};
 pub use self::grant::subject::MapSubject;
 pub(crate) use self::grant::subject::SubjectIssuers;
 pub(crate) use self::grant::subject::stated::StatingClients;
@@ -135,6 +136,8 @@ pub struct AuthorizationServer {
     pub(crate) transactions: Option<TransactionService>,
     /// The other issuers whose access tokens are exchanged, if there are some.
     pub(crate) subject_issuers: Option<SubjectIssuers>,
+    /// The version of the rules about exchanges, for their records.
+    pub(crate) policy_version: Option<String>,
     /// The rules about grants of and for other domains.
     pub(crate) domains: Domains,
     /// Dynamic registration, if it is on.
@@ -416,7 +419,11 @@ impl AuthorizationServer {
     }
 
     /// Issues an access token: a JWT (RFC 9068), or an opaque one if its resource wants that.
-    fn issue(&self, token: &NewToken<'_>, now: UnixTime) -> Result<SecretText, Error> {
+    fn issue(
+        &self,
+        token: &NewToken<'_>,
+        now: UnixTime,
+    ) -> Result<(SecretText, Option<Judged>), Error> {
         let date = |at: UnixTime| {
             let date = NumericDate::from_secs(at.as_secs());
             date.ok_or_else(|| Error::unavailable("the clock is beyond all dates"))
@@ -440,11 +447,13 @@ impl AuthorizationServer {
             act: token.actor,
             carried: token.carried,
         };
-        if let Some(parent) = token.parent {
-            let claims = serde_json::to_vec(&claims).map_err(Error::unavailable)?;
-            let rights = Rights::read(Kind::AccessToken, &claims).map_err(Error::unavailable)?;
-            drop(delegate(parent, rights).map_err(Error::Amplification)?);
-        }
+        let judged = match token.parent {
+            Some(parent) => {
+                let claims = serde_json::to_vec(&claims).map_err(Error::unavailable)?;
+                Some(judge_claims(Kind::AccessToken, parent, &claims)?)
+            }
+            None => None,
+        };
         let signed = if self.registry.is_opaque(token.resource) {
             let claims = serde_json::to_vec(&claims).map_err(Error::unavailable)?;
             self.take_token_entry(token.client_id, token.subject, now)?;
@@ -464,6 +473,6 @@ impl AuthorizationServer {
             token = %aims_jose::digest::Fingerprint::of(signed.expose().as_bytes()),
             "issued an access token"
         );
-        Ok(signed)
+        Ok((signed, judged))
     }
 }

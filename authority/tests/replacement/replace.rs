@@ -165,7 +165,7 @@ fn the_chain_of_a_transaction_is_kept_and_bounded() {
     }
 }
 
-/// TXA-01: the agent that began the transaction stays the first one, over every replacement, and the
+/// TXA-01: the agent that began the transaction stays the first one over every replacement, and the
 /// client that asked last is the current actor.
 #[test]
 fn the_first_agent_stays_first() {

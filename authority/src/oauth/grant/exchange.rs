@@ -143,9 +143,17 @@ impl GrantType for TokenExchange {
             (None, _, false) => self.access_token(server, &subject, request)?,
         };
         let presented = request.form.get("subject_token").unwrap_or_default();
+        let parent = subject.names()?;
+        let judged = granted.judged.as_ref();
         tracing::info!(
             client_id = ?request.client.client_id,
             from = ?subject.from,
+            parent_iss = ?parent.iss.as_deref().unwrap_or_default(),
+            parent_id = ?parent.id().unwrap_or_default(),
+            iss = ?server.base.as_str(),
+            id = ?judged.and_then(|it| it.id.as_deref()).unwrap_or_default(),
+            narrower = ?judged.map(|it| it.narrower.as_slice()).unwrap_or_default(),
+            policy = ?server.policy_version.as_deref().unwrap_or_default(),
             txn = ?subject.transaction.as_ref().map(|it| &it.txn),
             subject_token = %Fingerprint::of(presented.as_bytes()),
             token = %Fingerprint::of(granted.token.expose().as_bytes()),

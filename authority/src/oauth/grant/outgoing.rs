@@ -16,8 +16,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::exchange::scopes;
+use super::judge::{Judged, judge, judge_claims, payload};
 use super::subject::{ACCESS_TOKEN, ID_TOKEN, REFRESH_TOKEN, Subject, TXN_TOKEN, asked_scopes};
-use super::transaction::{judge, judge_claims, payload};
 use super::{AuthorizationServer, Error, Granted, TokenRequest};
 use crate::identity::add;
 use crate::keys::KeyRing;
@@ -211,13 +211,13 @@ impl<'a> Outgoing<'a> {
         let signer = signer.ok_or_else(|| Error::unavailable("no key"))?;
         let input = SigningInput::new(typ, signer.algorithm(), signer.key_id(), &claims)
             .map_err(Error::unavailable)?;
-        judge(
+        let judged = judge(
             Kind::AuthorizationGrant,
             &crossing.translate(&subject.rights()?),
             &input,
         )?;
         let signed = input.sign(&*signer).map_err(Error::unavailable)?;
-        Ok(self.granted(signed, &scope, lifetime))
+        Ok(self.granted(signed, judged, &scope, lifetime))
     }
 
     /// Issues a grant that carries the transaction
@@ -291,9 +291,9 @@ impl<'a> Outgoing<'a> {
             claims.insert("act".to_owned(), actor);
         }
         let claims = serde_json::to_vec(&claims).map_err(Error::unavailable)?;
-        judge_claims(Kind::AuthorizationGrant, &parent, &claims)?;
+        let judged = judge_claims(Kind::AuthorizationGrant, &parent, &claims)?;
         let signed = input.sign(&*signer).map_err(Error::unavailable)?;
-        Ok(self.granted(signed, &scope, lifetime))
+        Ok(self.granted(signed, judged, &scope, lifetime))
     }
 
     /// Returns the lifetime of the grant, which ends no later than the subject token.
@@ -302,7 +302,13 @@ impl<'a> Outgoing<'a> {
         self.rules.lifetime.min(left)
     }
 
-    fn granted(&self, signed: CompactJws, scope: &ScopeSet, lifetime: Duration) -> Granted {
+    fn granted(
+        &self,
+        signed: CompactJws,
+        judged: Judged,
+        scope: &ScopeSet,
+        lifetime: Duration,
+    ) -> Granted {
         let kind = match self.profile {
             Profile::IdJag => ID_JAG,
             Profile::Jwt | Profile::Transaction => JWT,
@@ -316,6 +322,7 @@ impl<'a> Outgoing<'a> {
             refresh_token: None,
             members: vec![("issued_token_type", kind.into())],
             next_nonce: None,
+            judged: Some(judged),
         }
     }
 }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use self::stated::{SELF_SIGNED, Statement, UNSIGNED_JSON, Unspent};
 use super::exchange::Exchange;
+use super::judge::Names;
 use super::outgoing::Outgoing;
 use super::{AuthorizationServer, Error, TokenRequest};
 use crate::identity::add;
@@ -357,6 +358,11 @@ impl Subject {
             txn: None,
             tctx: serde_json::Map::new(),
         })
+    }
+
+    /// Returns the names of the token, for the log.
+    pub(super) fn names(&self) -> Result<Names, Error> {
+        Names::of(&self.payload)
     }
 
     /// Returns the end of the token. A token that is made from it ends no later.

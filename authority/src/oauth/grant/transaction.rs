@@ -4,16 +4,17 @@
 use core::fmt;
 use core::time::Duration;
 
-use aims_jose::jws::{CompactJws, SigningInput};
+use aims_jose::json;
+use aims_jose::jws::CompactJws;
 use aims_jose::key::Signer as _;
 use aims_jose::random::id128;
-use aims_jose::{base64url, json};
-use aims_oauth_wire::delegate::{Kind, Rights, ScopeTable, delegate};
+use aims_oauth_wire::delegate::{Kind, Rights, ScopeTable};
 use aims_oauth_wire::names::ScopeSet;
 use aims_txn_token::TxnTokenRequest;
 use serde_json::{Map, Value};
 
 use super::exchange::{Exchange, scopes};
+use super::judge::judge;
 use super::subject::stated::Statement;
 use super::subject::{Subject, TXN_TOKEN, asked_scopes};
 use super::{AuthorizationServer, Error, Granted, TokenRequest};
@@ -337,7 +338,7 @@ fn sign(
         .map_err(|_unexplained| Error::TokenRequest {
             reason: "the context is too large, or the scope is empty",
         })?;
-    judge(Kind::TransactionToken, &parent, &input)?;
+    let judged = judge(Kind::TransactionToken, &parent, &input)?;
     // Last, so that a request that is refused spends nothing.
     subject.spend(server, now)?;
     let signed: CompactJws = input.sign(&*signer).map_err(Error::unavailable)?;
@@ -357,24 +358,6 @@ fn sign(
         refresh_token: None,
         members: vec![("issued_token_type", TXN_TOKEN.into())],
         next_nonce: None,
+        judged: Some(judged),
     })
-}
-
-/// Compares a token of this kind that will be signed with the rights that it must not exceed.
-pub(super) fn judge(kind: Kind, parent: &Rights, input: &SigningInput) -> Result<(), Error> {
-    judge_claims(kind, parent, &payload(input)?)
-}
-
-/// Compares the claims of a token of this kind with the rights that it must not exceed.
-pub(super) fn judge_claims(kind: Kind, parent: &Rights, claims: &[u8]) -> Result<(), Error> {
-    let rights = Rights::read(kind, claims).map_err(Error::unavailable)?;
-    drop(delegate(parent, rights).map_err(Error::Amplification)?);
-    Ok(())
-}
-
-/// Returns the claims of a token that will be signed.
-pub(super) fn payload(input: &SigningInput) -> Result<Vec<u8>, Error> {
-    let text = core::str::from_utf8(input.as_bytes()).map_err(Error::unavailable)?;
-    let payload = text.split('.').nth(1).unwrap_or_default();
-    base64url::decode(payload).map_err(Error::unavailable)
 }
