@@ -9,6 +9,7 @@ mod accept_signature;
 mod access_token;
 mod agent_directory;
 mod authorization_details;
+mod authorization_grant;
 mod bundle;
 mod challenge;
 mod delegate;
@@ -41,6 +42,7 @@ pub use accept_signature::accept_signature;
 pub use access_token::access_token;
 pub use agent_directory::agent_directory;
 pub use authorization_details::authorization_details;
+pub use authorization_grant::authorization_grant;
 pub use bundle::bundle;
 pub use challenge::challenge;
 pub use delegate::delegate;
@@ -76,6 +78,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("access_token", access_token),
     ("agent_directory", agent_directory),
     ("authorization_details", authorization_details),
+    ("authorization_grant", authorization_grant),
     ("bundle", bundle),
     ("challenge", challenge),
     ("delegate", delegate),
