@@ -151,7 +151,7 @@ fn present(
         assert!(body.get("refresh_token").is_none(), "grants are used once");
         return Ok(payload(token));
     }
-    // Nothing that the partner signs makes the server fail, or the client another one.
+    // The partner can sign no claims that make the server fail, or the client another one.
     let error = body.get("error").and_then(Value::as_str);
     let known = REFUSALS.into_iter().find(|it| Some(*it) == error);
     assert!(known.is_some(), "{} {body}", answer.status());
@@ -187,9 +187,10 @@ fn check(token: &Value, typ: &str, grant: &Value) {
     if typ.ends_with("id-jag+jwt") {
         assert_eq!(of("client_id"), Some(&json!("agent")));
     }
-    let number = |claims: &Value, name: &str| claims.get(name).and_then(Value::as_f64);
-    assert!(number(token, "exp") <= number(grant, "exp").map(f64::floor));
-    assert!(number(grant, "nbf").is_none() || number(token, "nbf") >= number(grant, "nbf"));
+    // Times are read in whole seconds, without their fractions.
+    let time = |claims: &Value, name: &str| claims.get(name)?.as_f64().map(f64::floor);
+    assert!(time(token, "exp") <= time(grant, "exp"));
+    assert_eq!(time(token, "nbf"), time(grant, "nbf"));
     let words = |claims: &Value| -> Vec<String> {
         let scope = claims.get("scope").and_then(Value::as_str);
         let all = scope.unwrap_or_default().split(' ');
