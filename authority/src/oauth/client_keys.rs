@@ -4,6 +4,7 @@
 //! The handlers wait for nothing. [`Authority::client_keys`] names the key set that a request
 //! needs; the router fetches it and stores it before it runs the handler.
 
+#[cfg(feature = "server")]
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::HashMap;
@@ -92,7 +93,15 @@ impl Client {
 /// The sets that clients publish, and the client that fetches them.
 #[derive(Debug)]
 pub(crate) struct RemoteKeys {
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "the router fetches")
+    )]
     fetch: Arc<dyn Fetch>,
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "the router fetches")
+    )]
     meter: Meter,
     sets: Mutex<HashMap<String, Held>>,
     /// The URLs that are being fetched.

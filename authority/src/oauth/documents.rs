@@ -3,6 +3,7 @@
 //! The handlers wait for nothing. [`Authority::client_document`] names the document that a request
 //! needs; the router fetches it and stores it before it runs the handler.
 
+#[cfg(feature = "server")]
 use core::net::IpAddr;
 use core::time::Duration;
 use std::sync::Arc;
@@ -35,7 +36,15 @@ const MOST_AGE: u64 = 24 * 3_600;
 #[derive(Debug)]
 pub(crate) struct ClientDocuments {
     pub(crate) clients: SelfDescribed,
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "the router fetches")
+    )]
     fetch: Arc<dyn Fetch>,
+    #[cfg_attr(
+        not(feature = "server"),
+        expect(dead_code, reason = "the router fetches")
+    )]
     meter: Meter,
 }
 

@@ -151,12 +151,11 @@ impl StatingClients {
         for one in all {
             let client = shown([one.client_id.as_str()]);
             let bad = |reason| Error::Clients { client, reason };
-            match one.defect(registry) {
-                Some(reason) => return Err(bad(reason)),
-                None => match sorted.insert(one.client_id.clone(), one) {
-                    Some(_) => return Err(bad("states subjects by two settings, expected one")),
-                    None => {}
-                },
+            if let Some(reason) = one.defect(registry) {
+                return Err(bad(reason));
+            }
+            if sorted.insert(one.client_id.clone(), one).is_some() {
+                return Err(bad("states subjects by two settings, expected one"));
             }
         }
         Ok(Self(sorted))
