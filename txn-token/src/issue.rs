@@ -64,6 +64,17 @@ struct Claims<'a> {
     agentic_ctx: &'a Map<String, Value>,
 }
 
+impl Claims<'_> {
+    /// Whether there are only texts and numbers, which have no depth, and each name once.
+    fn is_flat(&self) -> bool {
+        #[cfg(feature = "agents")]
+        if self.act.is_some() || !self.agentic_ctx.is_empty() {
+            return false;
+        }
+        self.tctx.is_empty() && self.rctx.is_empty() && self.cnf.is_none()
+    }
+}
+
 impl TxnTokenRequest {
     /// Creates a token for this trust domain (`aud`), on behalf of `subject`, for this scope.
     /// `requester` is the workload that asked for it (`req_wl`).
@@ -226,8 +237,10 @@ impl TxnTokenRequest {
             #[cfg(feature = "agents")]
             agentic_ctx: &self.agentic_ctx,
         };
+        if claims.is_flat() {
+            return SigningInput::new(TYP, algorithm, key_id, &claims).or(Err(unwritten));
+        }
         let written = serde_json::to_vec(&claims).or(Err(unwritten))?;
-        // Everything else in the claims is flat.
         SigningInput::from_json(TYP, algorithm, key_id, &written).or(Err(Error::Prepare {
             reason: "the context is too deep or has too many members",
         }))

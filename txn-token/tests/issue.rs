@@ -125,8 +125,17 @@ fn one_field_holds_one_token() {
 /// A context that the verifier would refuse is not written.
 #[test]
 fn a_context_that_cannot_be_read_is_not_made() {
-    let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
-    let request = request().transaction("deep", deep);
-    let made = request.prepare(Algorithm::Es256, None, MINUTE, SYSTEM, at(NOW));
-    assert_eq!(made.unwrap_err().code(), "txn.prepare");
+    let deep = || (0..40).fold(json!(1), |inner, _| json!([inner]));
+    let code = |request: TxnTokenRequest| {
+        let made = request.prepare(Algorithm::Es256, None, MINUTE, SYSTEM, at(NOW));
+        made.unwrap_err().code()
+    };
+    assert_eq!(code(request().transaction("deep", deep())), "txn.prepare");
+    assert_eq!(code(request().request("deep", deep())), "txn.prepare");
+    #[cfg(feature = "agents")]
+    {
+        let members = || [("deep".to_owned(), deep())].into_iter().collect();
+        assert_eq!(code(request().agentic_context(members())), "txn.prepare");
+        assert_eq!(code(request().actors(members())), "txn.prepare");
+    }
 }
