@@ -1,9 +1,11 @@
 // What `interop/run keycloak` needs for the project's own client: scopes, clients, and an issuer of assertions, by Keycloak's admin API.
 //
-//     BASE=… TOOL=… SIDE=… CLIENT_JWKS='{"keys":[…]}' node keycloak-clients.mjs      # after `keycloak.mjs setup`
+//     BASE=… TOOL=… SIDE=… CLIENT_JWKS='{"keys":[…]}' RESOURCES='{"NAME":"URL"}' node keycloak-clients.mjs      # after `keycloak.mjs setup`
 //
 // SIDE is the URL of the suite's own server: `/jwks` has the keys of the issuer of assertions, and `/ping` receives pings.
+// RESOURCES are MCP servers, by their audiences.
 const { BASE, TOOL, SIDE, CLIENT_JWKS } = process.env;
+const RESOURCES = JSON.parse(process.env.RESOURCES);
 // Keycloak finds no key without `use`.
 const KEYS = JSON.stringify({ keys: JSON.parse(CLIENT_JWKS).keys.map((key) => ({ ...key, use: 'sig' })) });
 
@@ -79,6 +81,11 @@ for (const made of [
     device('our-brief', { 'access.token.lifespan': '60' }),
     // As Keycloak makes a client: with the scopes `profile` and `email` in every token.
     app('our-usual', {}, { defaultClientScopes: ['basic', 'profile', 'email'] }),
-    // A resource by its URL.
+    app('our-mcp', {}, { optionalClientScopes: ['tools.call', 'offline_access'], fullScopeAllowed: true, protocolMappers: Object.keys(RESOURCES).map(audience) }),
+    // Resources by their URLs.
     client('our-tool', { resource_url: `${TOOL}/named` }, { protocolMappers: [] }),
+    ...Object.entries(RESOURCES).map(([name, url]) => client(name, { resource_url: url }, { protocolMappers: [] })),
 ]) await api('POST', '/clients', made);
+// The initial access token of one registration (RFC 7591 §3).
+const { token } = await api('POST', '/clients-initial-access', { count: 1, expiration: 600 });
+console.log(token);

@@ -2,7 +2,7 @@
 //
 //     TLS=DIR TOOL_JWKS='{"keys":[…]}' node provider.mjs
 //
-// DIR has ca.pem, server.pem and server.key. Prints `ready ISSUER`. Ends when stdin does. It asks for client certificates and requires none; every DPoP proof needs
+// DIR has ca.pem, server.pem, server.key and self.pem, the self-signed certificate of a client. Prints `ready ISSUER`. Ends when stdin does. It asks for client certificates and requires none; every DPoP proof needs
 // a nonce. A resource with `opaque` in its path gets tokens that are no JWT.
 import crypto from 'node:crypto';
 import fs from 'node:fs';
@@ -12,12 +12,17 @@ import { Provider, errors } from 'oidc-provider';
 const pem = (name) => fs.readFileSync(`${process.env.TLS}/${name}`);
 const SCOPES = 'tools:call tools:read';
 const agent = { grant_types: ['client_credentials'], redirect_uris: [], response_types: [], scope: SCOPES };
+const own = new crypto.X509Certificate(pem('self.pem'));
 const clients = [
     { ...agent, client_id: 'agent', client_secret: 'a secret of thirty-two characters' },
     { ...agent, client_id: 'agent-dpop', client_secret: 'a secret of thirty-two characters', dpop_bound_access_tokens: true },
     {
         ...agent, client_id: 'agent-tls', token_endpoint_auth_method: 'tls_client_auth',
         tls_client_auth_san_dns: 'agent.example', tls_client_certificate_bound_access_tokens: true,
+    },
+    {
+        ...agent, client_id: 'agent-self', token_endpoint_auth_method: 'self_signed_tls_client_auth', tls_client_certificate_bound_access_tokens: true,
+        jwks: { keys: [{ ...own.publicKey.export({ format: 'jwk' }), x5c: [own.raw.toString('base64')] }] },
     },
     // The resource server: once with a secret, and once with a key and signed answers (RFC 9701).
     { ...agent, client_id: 'tool', client_secret: 'another secret of a good length' },
@@ -51,7 +56,7 @@ const issuer = `https://localhost:${server.address().port}`;
 const certificate = (ctx) => ctx.socket.getPeerX509Certificate?.();
 answer = new Provider(issuer, {
     clients,
-    clientAuthMethods: ['client_secret_basic', 'private_key_jwt', 'tls_client_auth'],
+    clientAuthMethods: ['client_secret_basic', 'private_key_jwt', 'tls_client_auth', 'self_signed_tls_client_auth'],
     cookies: { keys: [crypto.randomBytes(16).toString('hex')] },
     enabledJWA: {
         clientAuthSigningAlgValues: ['ES256'],
@@ -65,7 +70,7 @@ answer = new Provider(issuer, {
         introspection: { enabled: true },
         jwtIntrospection: { enabled: true },
         mTLS: {
-            enabled: true, certificateBoundAccessTokens: true, tlsClientAuth: true,
+            enabled: true, certificateBoundAccessTokens: true, tlsClientAuth: true, selfSignedTlsClientAuth: true,
             getCertificate: (ctx) => certificate(ctx)?.toString(),
             certificateAuthorized: (ctx) => ctx.socket.authorized,
             certificateSubjectMatches: (ctx, property, expected) => property === 'tls_client_auth_san_dns'

@@ -33,6 +33,8 @@ pub(crate) struct Ours<'a> {
     pub(crate) chromium: &'a str,
     /// A folder for the file of tokens.
     pub(crate) folder: &'a str,
+    /// The folder of an MCP server in python, if python is there.
+    pub(crate) python: Option<&'a str>,
 }
 
 /// Runs the suite with the server at this URL, which is starting.
@@ -102,6 +104,7 @@ pub(crate) async fn run(
             node,
             clients: &format!("{scripts}/keycloak-clients.mjs"),
             person: &format!("{scripts}/person.mjs"),
+            server: &format!("{scripts}/mcp-server.mjs"),
             own,
         };
         ours::keycloak::run(&programs, base, &tool, &fetcher, &mut table).await?;

@@ -20,7 +20,7 @@ use serde::Deserialize;
 use tokio::net::TcpListener;
 
 use crate::Failure;
-use crate::ours::calls;
+use crate::ours::{calls, certificates};
 use crate::peer::Peer;
 use crate::served::{LastCode, Tls, router, serve, serve_tls};
 use crate::table::Table;
@@ -98,10 +98,11 @@ pub(crate) async fn run(
         .env("TLS", folder);
     client
         .env("TOOL", &plain)
-        .env("TOOL_TLS", secure)
+        .env("TOOL_TLS", &secure)
         .env("NODE_EXTRA_CA_CERTS", &ca);
     let mut table = Table::new("live");
     rows(client, &mut table).await?;
+    certificates::run(&tls, &world.issuer, &secure, &mut table).await?;
     if let Some(huskarl) = huskarl {
         let mut client = Command::new(huskarl);
         client

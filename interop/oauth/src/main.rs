@@ -6,10 +6,11 @@
 //! aims-interop-oauth oauth NODE PROVIDER.MJS    # npm oidc-provider, and the project's client
 //! aims-interop-oauth users NODE PROVIDER.MJS    # users who log in through the project's client
 //! aims-interop-oauth live NODE PROVIDER.MJS CALLS.MJS FOLDER [HUSKARL]    # and other clients
-//! aims-interop-oauth keycloak NODE SCRIPTS BASE [PORT AIMS CHROMIUM FOLDER]    # Keycloak there
-//! aims-interop-oauth mcp NODE SCRIPTS SERVER [CLIENT.PY]    # the official SDKs of MCP
+//! aims-interop-oauth keycloak NODE SCRIPTS BASE [PORT AIMS CHROMIUM FOLDER [PYTHON]]    # there
+//! aims-interop-oauth mcp NODE SCRIPTS SERVER [PYTHON]    # the official SDKs of MCP
 //! aims-interop-oauth browser NODE CONSENT.MJS AIMS CHROMIUM    # the consent page of the authority
 //! aims-interop-oauth client NODE SCRIPTS SERVER AIMS CHROMIUM FOLDER    # the project's client
+//! aims-interop-oauth keyring SERVER AIMS FOLDER    # the program `aims` and a keyring
 //! aims-interop-oauth minted CASES PROGRAM...    # tokens and proofs of other libraries
 //! aims-interop-oauth txn PROGRAM...    # clients of the project's token service
 //! ```
@@ -22,6 +23,7 @@ mod agent;
 mod browser;
 mod grants;
 mod keycloak;
+mod keyring;
 mod live;
 mod mcp;
 mod minted;
@@ -56,12 +58,14 @@ async fn main() -> Result<(), Failure> {
             aims,
             chromium,
             folder,
+            python @ ..,
         ] => {
             let ours = keycloak::Ours {
                 port,
                 aims,
                 chromium,
                 folder,
+                python: python.first().copied(),
             };
             keycloak::run(node, scripts, base, Some(ours)).await
         }
@@ -89,6 +93,7 @@ async fn main() -> Result<(), Failure> {
             })
             .await
         }
+        ["keyring", server, aims, folder] => keyring::run(server, aims, folder).await,
         ["minted", cases, libraries @ ..] if !libraries.is_empty() => minted::run(cases, libraries),
         ["txn", clients @ ..] if !clients.is_empty() => txn::run(clients).await,
         _ => Err("usage: see the first lines of main.rs".into()),

@@ -22,11 +22,13 @@ use crate::agent::{code, discover, now};
 use crate::ours::person::Person;
 
 pub(crate) mod calls;
-mod commands;
+pub(crate) mod certificates;
+pub(crate) mod commands;
 pub(crate) mod keycloak;
 mod person;
 mod pinged;
 pub(crate) mod provider;
+pub(crate) mod servers;
 
 /// A client as one server knows it.
 #[derive(Clone)]

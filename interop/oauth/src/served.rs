@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aims::Guard;
+use aims::fetch::ClientCertificate;
 use aims::guard::Peer;
 use aims::oauth_wire::certificate::PeerCertificate;
 use aims::record::{Event, Record};
@@ -21,10 +22,17 @@ use rcgen::{
 };
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::client::danger::HandshakeSignatureValid;
+use tokio_rustls::rustls::crypto::{
+    CryptoProvider, verify_tls12_signature, verify_tls13_signature,
+};
+use tokio_rustls::rustls::pki_types::UnixTime;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use tokio_rustls::rustls::{
+    DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
+};
 use tokio_rustls::server::TlsStream;
 
 use crate::Failure;
@@ -138,7 +146,8 @@ impl Connected<IncomingStream<'_, TlsListener>> for Caller {
     }
 }
 
-/// A temporary certification authority, with certificates for `localhost` and two clients.
+/// A temporary certification authority, with certificates for `localhost` and two clients. A third
+/// client has a self-signed one.
 pub(crate) struct Tls {
     pub(crate) ca: String,
     server: (String, String),
@@ -163,6 +172,10 @@ impl Tls {
             let (certificate, key) = leaf(&format!("{name}.example"))?;
             clients.push((name, certificate, key));
         }
+        let key = KeyPair::generate()?;
+        let alone = CertificateParams::new(vec!["self.example".to_owned()])?;
+        let alone = alone.self_signed(&key)?.pem();
+        clients.push(("self", alone, key.serialize_pem()));
         Ok(Self {
             ca: ca.pem(),
             server: leaf("localhost")?,
@@ -184,17 +197,74 @@ impl Tls {
         Ok(())
     }
 
+    /// Returns the certificate of a client.
+    pub(crate) fn client(&self, name: &str) -> Result<ClientCertificate, Failure> {
+        let mut clients = self.clients.iter();
+        let (_, chain, key) = clients.find(|(own, ..)| *own == name).ok_or("no client")?;
+        Ok(ClientCertificate::from_pem(
+            chain.as_bytes(),
+            key.as_bytes(),
+        )?)
+    }
+
     fn acceptor(&self) -> Result<TlsAcceptor, Failure> {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes())?)?;
-        let clients = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated();
         let (certificate, key) = &self.server;
-        let config = ServerConfig::builder()
-            .with_client_cert_verifier(clients.build()?)
+        let config = ServerConfig::builder();
+        let clients = AnyCertificate(Arc::clone(config.crypto_provider()));
+        let config = config
+            .with_client_cert_verifier(Arc::new(clients))
             .with_single_cert(
                 vec![CertificateDer::from_pem_slice(certificate.as_bytes())?],
                 PrivateKeyDer::from_pem_slice(key.as_bytes())?,
             )?;
         Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
+
+/// Accepts every certificate whose key the client has. A bound token names the certificate itself,
+/// so no authority has to be trusted (RFC 8705 §6.2 and §7.2).
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ClientCertVerifier for AnyCertificate {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn verify_client_cert(
+        &self,
+        _leaf: &CertificateDer<'_>,
+        _others: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, leaf, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        leaf: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, leaf, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use aims::fetch::{Fetch as _, Fetcher};
-use http::header::{CONTENT_TYPE, COOKIE, LOCATION, SET_COOKIE};
+use http::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use http::{Request, Response};
 use url::Url;
 
@@ -26,6 +26,23 @@ pub(crate) enum Visited {
     Page(String),
 }
 
+/// Opens a URL as the browser of a desktop does: the user agrees, and the client gets the code.
+pub(crate) fn open(fetcher: &Fetcher, url: &str) {
+    let (fetcher, url) = (fetcher.clone(), url.to_owned());
+    tokio::spawn(async move {
+        let visited = User::new(&fetcher).visit(&url, LOOPBACK).await;
+        // Without a code, the client tells that it waits in vain.
+        if let Ok(Visited::Callback(back)) = visited
+            && let Ok(request) = Request::get(back).body(Vec::new())
+        {
+            drop(fetcher.send(request).await);
+        }
+    });
+}
+
+/// In the URLs to which the browser is sent back: the client's, and no page of a server.
+pub(crate) const LOOPBACK: &str = "/callback?";
+
 impl<'a> User<'a> {
     pub(crate) const fn new(fetcher: &'a Fetcher) -> Self {
         Self {
@@ -34,14 +51,14 @@ impl<'a> User<'a> {
         }
     }
 
-    /// Visits a URL. It ends at a URL with this beginning, or at a page without a form.
+    /// Visits a URL. It ends at a URL that contains this, or at a page without a form.
     pub(crate) async fn visit(&mut self, url: &str, callback: &str) -> Result<Visited, Failure> {
         let (mut url, mut form) = (Url::parse(url)?, None);
         for _ in 0..MAX_PAGES {
             let answer = self.request(&url, form.take()).await?;
             if let Some(next) = answer.headers().get(LOCATION) {
                 url = url.join(next.to_str()?)?;
-                if url.as_str().starts_with(callback) {
+                if url.as_str().contains(callback) {
                     return Ok(Visited::Callback(url.into()));
                 }
                 continue;
@@ -69,6 +86,7 @@ impl<'a> User<'a> {
             Some(form) => Request::post(url.as_str())
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .header(COOKIE, cookies.join("; "))
+                .header(ORIGIN, url.origin().ascii_serialization())
                 .body(form.into_bytes())?,
             None => Request::get(url.as_str())
                 .header(COOKIE, cookies.join("; "))
@@ -99,6 +117,14 @@ fn filled(page: &str) -> String {
             _ => attribute(input, "value=\"").unwrap_or_default(),
         };
         form.append_pair(name, value);
+    }
+    // Of several buttons, the one that allows.
+    for button in page.split("<button").skip(1) {
+        let button = button.split('>').next().unwrap_or_default();
+        let name = attribute(button, "name=\"");
+        if let (Some(name), Some("allow")) = (name, attribute(button, "value=\"")) {
+            form.append_pair(name, "allow");
+        }
     }
     form.finish()
 }

@@ -127,7 +127,8 @@ impl Commands<'_> {
     }
 }
 
-async fn output(mut command: Command) -> Result<Output, Failure> {
+/// Runs a program to its end.
+pub(crate) async fn output(mut command: Command) -> Result<Output, Failure> {
     Ok(tokio::task::spawn_blocking(move || command.output()).await??)
 }
 
@@ -139,7 +140,7 @@ fn verdict(is_good: bool, otherwise: &str) -> String {
 }
 
 /// Returns what a refusal says, and whether it names the way out.
-fn refusal(output: &Output) -> String {
+pub(crate) fn refusal(output: &Output) -> String {
     let told = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() && told.contains("`aims login`") {
         return "refused aims login".to_owned();

@@ -8,12 +8,14 @@ use aims::fetch::{Fetch as _, Fetcher};
 use aims::jose::alg::Algorithm;
 use aims::jose::jws::SigningInput;
 use aims::jose::key::SigningKey;
+use aims::jose::secret::SecretText;
 use aims::jose::{provider, random};
 use aims::oauth_client::{
-    ActorToken, BackchannelRequest, ClientCredentials, Delegation, DpopKey, Grant, Impersonation,
-    JwtBearer, SubjectToken, Target, Token, TokenRules,
+    ActorToken, BackchannelRequest, ClientCredentials, ClientMetadata, Connector, Delegation,
+    DpopKey, Grant, Identities, Impersonation, JwtBearer, Loopback, Registered, RegistrationFlow,
+    SubjectToken, Target, Token, TokenRules,
 };
-use aims::oauth_wire::client_auth::SpiffeJwt;
+use aims::oauth_wire::client_auth::{PublicClient, SpiffeJwt};
 use aims::oauth_wire::names::{Issuer, Resource};
 use axum::body::Bytes;
 use axum::extract::State;
@@ -23,9 +25,10 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::commands::Commands;
+use super::commands::{Commands, output};
 use super::person::Person;
 use super::pinged::Endpoint;
+use super::servers::Servers;
 use super::{Client, Server, told};
 use crate::Failure;
 use crate::agent::{now, outcome};
@@ -33,6 +36,7 @@ use crate::keycloak::Ours;
 use crate::table::Table;
 
 const WORKLOAD: &str = "spiffe://interop.test/agent";
+const SCOPE: &str = "tools.call";
 
 /// The programs and scripts beside Keycloak.
 pub(crate) struct Programs<'a> {
@@ -40,6 +44,8 @@ pub(crate) struct Programs<'a> {
     /// The script that makes the clients.
     pub(crate) clients: &'a str,
     pub(crate) person: &'a str,
+    /// The MCP server of an SDK.
+    pub(crate) server: &'a str,
     pub(crate) own: Ours<'a>,
 }
 
@@ -88,18 +94,26 @@ pub(crate) async fn run(
     };
     device.serve(listener);
     let jwks = format!(r#"{{"keys":[{}]}}"#, own.public_jwk().to_json());
+    let issuer = Issuer::loopback(&format!("{base}/realms/agents"))?;
+    let servers = Servers::start(
+        (programs.node, programs.server),
+        programs.own.python,
+        (issuer.as_str(), SCOPE),
+        true,
+    )?;
     let mut setup = Command::new(programs.node);
     setup.arg(programs.clients).env("BASE", base);
     setup
         .env("TOOL", tool)
         .env("SIDE", &side)
-        .env("CLIENT_JWKS", jwks);
-    let done = tokio::task::spawn_blocking(move || setup.status()).await??;
-    if !done.success() {
-        return Err(format!("the clients were not made: {done}").into());
+        .env("CLIENT_JWKS", jwks)
+        .env("RESOURCES", servers.resources());
+    let done = output(setup).await?;
+    if !done.status.success() {
+        return Err(format!("the clients were not made: {done:?}").into());
     }
+    let access = SecretText::new(String::from_utf8(done.stdout)?.trim());
     let person = Person::start(programs.node, programs.person, programs.own.chromium).await?;
-    let issuer = Issuer::loopback(&format!("{base}/realms/agents"))?;
     let mut world = World {
         server: Server::find(fetcher, &issuer, &person).await?,
         agent: Client::with_key("our-agent", &own)?.with_rules(TokenRules::new().omit_resource()),
@@ -118,6 +132,8 @@ pub(crate) async fn run(
     world.by_device_and_backchannel().await?;
     world.exchanges().await?;
     world.by_assertion().await?;
+    world.registers(&access).await?;
+    by_agent(&servers, &issuer, &person, fetcher, table).await?;
     let named = format!("{tool}/named");
     let commands = Commands {
         aims: programs.own.aims,
@@ -129,6 +145,30 @@ pub(crate) async fn run(
     };
     let call = || Ok(Request::post(&named).body(Vec::new())?);
     commands.run(&person, fetcher, call, table).await
+}
+
+/// The project's agent at MCP servers of the official SDKs.
+async fn by_agent(
+    servers: &Servers,
+    issuer: &Issuer,
+    person: &Person,
+    fetcher: &Fetcher,
+    table: &mut Table,
+) -> Result<(), Failure> {
+    let identities = Identities::new().everywhere(PublicClient::new("our-mcp".parse()?));
+    let user = person.clone();
+    let connector = Connector::new(identities, fetcher.clone())
+        .accept_issuers([issuer.clone()])
+        .by_user(Loopback::new(move |url| {
+            user.open(url)?;
+            let user = user.clone();
+            tokio::spawn(async move { user.end().await });
+            Ok(())
+        }));
+    // The agent requests `offline_access` where a server lists it.
+    let scopes = format!("offline_access {SCOPE}");
+    let rows = servers.rows("Keycloak", &scopes, &connector, fetcher, table);
+    rows.await
 }
 
 struct World<'a> {
@@ -299,6 +339,11 @@ impl World<'_> {
         let usual = usual.with_rules(added);
         let seen = outcome(self.server.log_in(&usual, target).await);
         self.table.row("the same, accepted by name", "ok", &seen);
+        let detailed = self.target("openid tools.call")?;
+        let detailed = detailed.with_details(r#"[{"type":"aims_tool"}]"#)?;
+        let seen = outcome(self.server.log_in(&self.app, detailed).await);
+        let step = "authorization details: Keycloak has no type of them";
+        self.table.row(step, "authorize.refused", &seen);
         let elsewhere = Resource::loopback(&format!("{}/elsewhere", self.tool))?;
         let elsewhere = Target::new(elsewhere, "tools.call".parse()?);
         let seen = outcome(self.server.log_in(&self.app, elsewhere).await);
@@ -520,13 +565,38 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Registers a client with an initial access token, and removes it.
+    async fn registers(&mut self, access: &SecretText) -> Result<(), Failure> {
+        self.table.part("the project's client: registration");
+        let redirect = "http://127.0.0.1/callback".parse()?;
+        let metadata = ClientMetadata::native("interop").redirect(redirect);
+        let begin = |access| RegistrationFlow::begin(&metadata, &self.server.metadata, access);
+        let seen = outcome(self.server.drive(begin(None)?).await);
+        let step = "without an initial access token";
+        self.table.row(step, "client.registration_refused", &seen);
+        let registered = self.server.drive(begin(Some(access))?).await?;
+        self.table.row("with one (RFC 7591)", "ok", "ok");
+        let removal = registered.delete()?.ok_or("no registration management")?;
+        let answer = self.server.fetcher.send(removal.clone()).await?;
+        let step = "the registration is removed (RFC 7592)";
+        self.table.row(step, "204", answer.status().as_str());
+        let again = self.server.fetcher.send(removal).await?;
+        let gone = if Registered::is_gone(&again) {
+            "gone"
+        } else {
+            "there"
+        };
+        self.table.row("removed once more", "gone", gone);
+        Ok(())
+    }
+
     /// Returns an assertion of the other issuer about its user.
     fn assertion(
         &self,
         typ: &str,
         client: Option<&str>,
         signer: &SigningKey,
-    ) -> Result<aims::jose::secret::SecretText, Failure> {
+    ) -> Result<SecretText, Failure> {
         let (issued, expires) = (now().as_secs(), now().as_secs().saturating_add(60));
         let mut claims = json!({
             "iss": self.side, "sub": "up-alice", "aud": self.issuer.as_str(), "iat": issued,

@@ -17,11 +17,14 @@ use tokio::time::timeout;
 use super::{Client, Server};
 use crate::Failure;
 
+/// A request to the endpoint, with the status of its answer.
+type Ping = (Request<Vec<u8>>, StatusCode);
+
 /// The receiver of pings, with what came. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Endpoint {
     pings: Pings,
-    seen: Arc<Mutex<Vec<(Request<Vec<u8>>, StatusCode)>>>,
+    seen: Arc<Mutex<Vec<Ping>>>,
 }
 
 impl Endpoint {
@@ -42,7 +45,7 @@ impl Endpoint {
         answer.map(Body::from)
     }
 
-    fn seen(&self) -> MutexGuard<'_, Vec<(Request<Vec<u8>>, StatusCode)>> {
+    fn seen(&self) -> MutexGuard<'_, Vec<Ping>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -83,19 +86,20 @@ impl Endpoint {
         let earlier = earlier.ok_or("no ping came before")?;
         let request = request.pinged_at(&self.pings);
         let grant = server.by_backchannel(client, request).await?;
-        let mut answers = Vec::new();
-        for authorization in [http::HeaderValue::from_static("Bearer another"), earlier] {
+        let mut statuses = [String::new(), String::new()];
+        let values = [http::HeaderValue::from_static("Bearer another"), earlier];
+        for (status, authorization) in statuses.iter_mut().zip(values) {
             let body = json!({"auth_req_id": grant.auth_req_id().expose()});
             let forged = Request::post(url)
                 .header("authorization", authorization)
                 .header("content-type", "application/json")
                 .body(body.to_string().into_bytes())?;
             let answer = server.fetcher.send(forged).await?;
-            answers.push(answer.status().as_u16().to_string());
+            *status = answer.status().as_u16().to_string();
         }
         let waits = timeout(Duration::from_millis(300), grant.pinged()).await;
         let waits = if waits.is_err() { "waiting" } else { "awake" };
-        let [another, earlier] = answers.try_into().map_err(|_| "two answers")?;
+        let [another, earlier] = statuses;
         Ok([another, earlier, waits.to_owned()])
     }
 }

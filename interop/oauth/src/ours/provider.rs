@@ -108,7 +108,7 @@ async fn serve_document(endpoint: &Endpoint) -> Result<String, Failure> {
 }
 
 /// Returns the first request of a client of MCP, without a token.
-fn initialize(url: &str) -> Result<Request<Vec<u8>>, Failure> {
+pub(crate) fn initialize(url: &str) -> Result<Request<Vec<u8>>, Failure> {
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"interop","version":"1"}}}"#;
     Ok(Request::post(url)
         .header("content-type", "application/json")
@@ -183,6 +183,15 @@ impl World<'_> {
         let seen = self.server.log_in(&self.app, detailed).await;
         self.table
             .row("authorization details (RFC 9396)", "ok", &outcome(seen));
+        for (step, details) in [
+            ("details of an unknown type", r#"[{"type":"unknown"}]"#),
+            ("details that the type forbids", r#"[{"type":"tool_call"}]"#),
+        ] {
+            let detailed = target.clone().with_details(details)?;
+            let seen = outcome(self.server.log_in(&self.app, detailed).await);
+            let refused = "oauth.refused invalid_authorization_details";
+            self.table.row(step, refused, &seen);
+        }
         let key = DpopKey::generate(provider::default())?;
         let bound = self.app.clone().bound_to(&key);
         let login = self.server.log_in(&bound, target.clone()).await;
