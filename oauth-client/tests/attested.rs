@@ -132,14 +132,19 @@ async fn a_bad_attestation_is_not_sent() {
         let instance = key();
         attested(jwt("JWT", &claims(&instance)), instance).0
     };
-    let private = json!({"jwk": {"kty": "EC", "crv": "P-256", "x": "", "y": "", "d": "x"}});
+    let with_private = {
+        let instance = key();
+        let mut claims = claims(&instance);
+        claims["cnf"]["jwk"]["d"] = "x".into();
+        attested(jwt(typ, &claims), instance).0
+    };
     let refused = "oauth.authenticate";
     for (client, members, expected) in [
         (good().0, json!({}), "ok"),
         (changed("sub", json!("other")), json!({}), refused),
         (changed("exp", json!(NOW)), json!({}), refused),
         (changed("cnf", json!({})), json!({}), refused),
-        (changed("cnf", private), json!({}), refused),
+        (with_private, json!({}), refused),
         (changed("cnf", json!({"jwk": {}})), json!({}), refused),
         (other_type, json!({}), refused),
         (attested("text".into(), key()).0, json!({}), refused),

@@ -254,10 +254,6 @@ impl AttestedClient {
         if claims.exp.as_secs() <= now.as_secs() {
             return refused("an attestation that is over");
         }
-        let is_public = !claims.cnf.jwk.contains_key("d") && claims.cnf.jwk.contains_key("kty");
-        if !is_public {
-            return refused("an attestation without a public key");
-        }
         let jwk = serde_json::to_vec(&claims.cnf.jwk).unwrap_or_default();
         let jwk = Jwk::parse(&jwk).map_err(failed("an attestation without a public key"))?;
         Ok(jwk.thumbprint())
