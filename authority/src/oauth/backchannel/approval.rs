@@ -159,7 +159,8 @@ impl AuthorizationServer {
         Ok(found)
     }
 
-    /// Stores the decision of the user. Returns whether the request waited for one.
+    /// Stores the decision of the user, whom the caller has compared with that of the request.
+    /// Returns whether the request waited for one.
     pub(super) fn decide_approval(
         &self,
         key: &str,
@@ -170,8 +171,7 @@ impl AuthorizationServer {
         let state = self.state.as_ref();
         let is_decided = store::change(state, Kind::Approval, key, now, |found| {
             let approval = found.map(|it: Read<Approval>| it.value);
-            let waits = |it: &Approval| it.is_pending(now) && it.asked.subject == subject;
-            let Some(mut approval) = approval.filter(waits) else {
+            let Some(mut approval) = approval.filter(|it| it.is_pending(now)) else {
                 return Ok(Next::Keep(false));
             };
             approval.outcome = outcome.clone();

@@ -90,7 +90,7 @@ pub(crate) fn decide(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>
     if user.subject != asked.subject {
         return Err(bad("the request is for another user"));
     }
-    service.check_form_token(csrf, session, &user.subject, key)?;
+    service.check_form_token(csrf, session, &asked.subject, key)?;
     let outcome = if is_allowed {
         Outcome::Allowed(Login {
             auth_time: Some(user.auth_time.as_secs()),
