@@ -204,3 +204,21 @@ async fn client_authentication_is_not_given_up() {
         assert_eq!(script.requests().len(), usize::from(expected == "ok"));
     }
 }
+
+/// JWTA-05: a server that refuses the assertion of a client gets no second one: neither for another
+/// audience nor by another method.
+#[tokio::test(start_paused = true)]
+async fn a_refused_assertion_is_not_repeated() {
+    let key = Arc::new(SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap());
+    let client = PrivateKeyJwt::new("agent".parse().unwrap(), key);
+    let script = Script::new(|_, _| json_answer(401, &json!({"error": "invalid_client"})));
+    let source = TokenSource::new(server_with(&json!({})), client, script.clone());
+    let source = source.with_clock(Paused(Instant::now()));
+    let scopes = "read".parse().unwrap();
+    let found = source.token_for(&TOOL.parse().unwrap(), &scopes).await;
+    assert_eq!(
+        found.unwrap_err().refusal().unwrap().error(),
+        "invalid_client"
+    );
+    assert_eq!(script.requests().len(), 1);
+}

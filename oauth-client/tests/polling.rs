@@ -285,5 +285,6 @@ async fn an_incomplete_answer() {
         let script = Script::new(move |_, _| json_answer(status, &body));
         let found = by_backchannel(&script, Instant::now()).await;
         assert_eq!(code(found), expected);
+        assert_eq!(script.requests().len(), 1);
     }
 }

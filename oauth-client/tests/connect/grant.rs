@@ -1,5 +1,6 @@
 //! The grant by which a connection gets its tokens.
 
+use aims_jose::jws::Unverified;
 use aims_jose::provider::AWS_LC;
 use aims_oauth_client::{GrantAudience, Identities, SubjectToken, Way};
 use aims_oauth_wire::client_auth::PublicClient;
@@ -90,7 +91,12 @@ async fn by_the_identity_provider() {
     assert_eq!(forms.len(), 2);
     assert_eq!(forms[0].get("audience"), Some("https://as.example"));
     assert_eq!(forms[0].get("client_id"), Some("at-idp"));
-    assert!(forms[1].get("assertion").is_some());
+    // The assertion of the provider goes to the server of the tool, in the client's name there.
+    let assertion = Unverified::parse(forms[1].get("assertion").unwrap()).unwrap();
+    assert!(assertion.header().is_typ("oauth-id-jag+jwt"));
+    let jwt_bearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    assert_eq!(forms[1].get("grant_type"), Some(jwt_bearer));
+    assert_eq!(forms[1].get("client_id"), Some("known"));
     assert!(user.asked("state").is_empty());
 }
 
