@@ -38,8 +38,8 @@ impl Seen {
         }
     }
 
-    /// Searches for the planted secrets, as they are, in base64url and as an array of bytes, and for
-    /// those that were given.
+    /// Searches for the planted secrets, as they are, in base64url and as an array of bytes, and
+    /// for those that were given.
     pub(crate) fn search(&self, given: &Given, at_least: usize) {
         let seen = self.0.lock().unwrap();
         assert!(

@@ -159,8 +159,8 @@ impl AuthorizationServer {
         Ok(found)
     }
 
-    /// Stores the decision of the user, whom the caller has compared with that of the request.
-    /// Returns whether the request waited for one.
+    /// Stores the decision of the user. The caller has checked that the request is for this user.
+    /// Returns whether the request waited for a decision.
     pub(super) fn decide_approval(
         &self,
         key: &str,
