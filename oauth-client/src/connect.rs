@@ -16,7 +16,7 @@ use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 use crate::source::drop_stored;
 use crate::store::TokenStore;
 use crate::{
-    AuthorizationRequest, Error, GrantAudience, Identities, Receive, RevocationSignal,
+    AuthorizationRequest, DpopKey, Error, GrantAudience, Identities, Receive, RevocationSignal,
     SubjectToken, TokenRules,
 };
 
@@ -35,6 +35,7 @@ pub use way::Way;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Assertions = dyn Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync;
+type Keys = dyn Fn(&Issuer) -> Option<DpopKey> + Send + Sync;
 type Tell = dyn Fn(&Progress<'_>) + Send + Sync;
 type Adjust = dyn Fn(AuthorizationRequest) -> AuthorizationRequest + Send + Sync;
 
@@ -85,6 +86,7 @@ struct Settings {
     allowed: Option<ScopeSet>,
     subject: Option<Box<str>>,
     dpop: Option<&'static dyn Provider>,
+    dpop_keys: Option<Arc<Keys>>,
     rules: TokenRules,
     adjust: Option<Arc<Adjust>>,
     tell: Option<Arc<Tell>>,
@@ -155,6 +157,7 @@ impl Connector {
             allowed: None,
             subject: None,
             dpop: None,
+            dpop_keys: None,
             rules: TokenRules::new(),
             adjust: None,
             tell: None,
@@ -279,13 +282,38 @@ impl Connector {
         self.with(|settings| settings.subject = Some(subject.into()))
     }
 
-    /// Binds tokens to a new key for each server that supports DPoP (RFC 9449), unless the tool
-    /// does not accept proofs of the key (RFC 9728 §2). The keys are of ES256.
+    /// Binds tokens to a key of their own at each server that supports DPoP (RFC 9449), unless the
+    /// tool does not accept proofs of the key (RFC 9728 §2). The keys are of ES256.
     ///
-    /// Tokens in a [store](Self::with_store) are not bound. Where that is not possible, a tool that
-    /// requires bound tokens is an error (`connect.dpop`).
+    /// With a [store](Self::with_store), the private key is kept there, one for each server, tool
+    /// and [user](Self::for_user), so that a login stays bound over restarts and for all programs
+    /// that share the store. A store that is not [sealed](TokenStore::is_sealed) keeps no keys, and
+    /// its tokens are not bound; give it the keys of a device by
+    /// [`with_dpop_keys`](Self::with_dpop_keys). Where tokens cannot be bound, a tool that requires
+    /// bound tokens is an error (`connect.dpop`).
     pub fn with_dpop(self, provider: &'static dyn Provider) -> Self {
         self.with(|settings| settings.dpop = Some(provider))
+    }
+
+    /// Binds tokens to keys that the program holds, such as in a device, at each server that
+    /// supports their algorithm. The function returns the key for a server, or `None` for tokens
+    /// that are not bound. It must return the same key as long as tokens of it are stored. No key is
+    /// stored.
+    ///
+    /// ```
+    /// use aims_oauth_client::{Connector, DpopKey};
+    ///
+    /// fn bound(connector: Connector, key: DpopKey) -> Connector {
+    ///     connector.with_dpop_keys(move |server| {
+    ///         (server.as_str() == "https://as.example").then(|| key.clone())
+    ///     })
+    /// }
+    /// ```
+    pub fn with_dpop_keys(
+        self,
+        keys: impl Fn(&Issuer) -> Option<DpopKey> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.dpop_keys = Some(Arc::new(keys)))
     }
 
     /// Sets which deviations of the servers are accepted.
@@ -306,8 +334,8 @@ impl Connector {
         self.with(|settings| settings.requested = Some(scopes))
     }
 
-    /// Keeps the tokens, the registrations and the scopes of logins in a store, so that they last
-    /// over restarts. Tokens are then not bound by DPoP, because the keys are not stored.
+    /// Keeps the tokens, the registrations, the scopes of logins and the keys of
+    /// [bound](Self::with_dpop) tokens in a store, so that they last over restarts.
     pub fn with_store(self, store: Arc<dyn TokenStore>) -> Self {
         self.with(|settings| settings.store = Some(store))
     }

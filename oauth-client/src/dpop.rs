@@ -11,6 +11,8 @@ use aims_jose::jws::{CompactJws, SigningInput};
 use aims_jose::key::{AnySigner, SigningKey};
 use aims_jose::provider::Provider;
 use aims_jose::random::{self, SecureRandom};
+#[cfg(feature = "tokio")]
+use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::dpop::{Binding, Nonce};
 use aims_oauth_wire::metadata::ServerMetadata;
@@ -64,6 +66,26 @@ impl DpopKey {
     /// `grant.sign` if no key can be generated.
     pub fn generate(provider: &'static dyn Provider) -> Result<Self, Error> {
         let key = SigningKey::generate(Algorithm::Es256, provider).map_err(Error::Sign)?;
+        let jwk = key.public_jwk().clone();
+        Ok(Self::new(Arc::new(key), &jwk))
+    }
+
+    /// Generates a key, and returns it also as the text that [`read`](Self::read) reads: a private
+    /// JWK.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn generate_to_keep(
+        provider: &'static dyn Provider,
+    ) -> Result<(Self, SecretText), Error> {
+        let key = SigningKey::generate(Algorithm::Es256, provider).map_err(Error::Sign)?;
+        let text = SecretText::new(key.to_jwk().as_str());
+        let jwk = key.public_jwk().clone();
+        Ok((Self::new(Arc::new(key), &jwk), text))
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn read(text: &SecretText, provider: &'static dyn Provider) -> Result<Self, Error> {
+        let key = SigningKey::from_jwk(text.expose().as_bytes(), provider);
+        let key = key.map_err(|_malformed| Error::StoreContent)?;
         let jwk = key.public_jwk().clone();
         Ok(Self::new(Arc::new(key), &jwk))
     }

@@ -46,8 +46,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Se
 /// used. A logout removes the value, and a renewal that ends later does not put it back.
 ///
 /// The values are secret. [`MemoryStore`] keeps them in this process; `FileStore` and `SqliteStore`
-/// keep them in a file, sealed. A store of another kind seals them with a `SealingKey`. Needs the
-/// feature `tokio`.
+/// keep them in a file, sealed. A store of another kind seals them with a `SealingKey`, and says so
+/// by [`is_sealed`](Self::is_sealed). Needs the feature `tokio`.
 pub trait TokenStore: Debug + Send + Sync {
     /// Returns the value and its version, if there is one.
     ///
@@ -79,6 +79,13 @@ pub trait TokenStore: Debug + Send + Sync {
     ///
     /// Those of [`load`](Self::load).
     fn keys<'a>(&'a self, group: &'a str) -> StoreFuture<'a, Vec<StoreKey>>;
+
+    /// Returns whether the values can be read in this process alone: they are in its memory, or
+    /// sealed. Only such a store keeps the private DPoP keys of a `Connector`; tokens in another one
+    /// are not bound. Defaults to `false`.
+    fn is_sealed(&self) -> bool {
+        false
+    }
 }
 
 /// A value of a [`TokenStore`]. `Debug` hides it.
@@ -322,6 +329,10 @@ impl TokenStore for MemoryStore {
         let values = self.values.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = values.keys(group);
         Box::pin(std::future::ready(Ok(keys)))
+    }
+
+    fn is_sealed(&self) -> bool {
+        true
     }
 }
 

@@ -12,9 +12,11 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use aims_jose::provider::AWS_LC;
+use aims_jose::secret::SecretText;
 use aims_oauth_client::{
-    Authorizing, ClientMetadata, Connector, Identities, Impersonation, MemoryStore, Receive,
-    ReceiveFuture, Receiving, RedirectUri, SubjectToken, Target, TokenSource, TokenStore,
+    Authorizing, ClientMetadata, Connector, DpopKey, Identities, Impersonation, MemoryStore,
+    Receive, ReceiveFuture, Receiving, RedirectUri, StoreFuture, StoreKey, StoredValue,
+    SubjectToken, Target, TokenSource, TokenStore,
 };
 use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::client_auth::PublicClient;
@@ -255,17 +257,61 @@ async fn the_identity_of_a_server_comes_first() {
     }
 }
 
-/// DPOP-12: a key that is not stored binds no token that is stored, because the token would outlive
-/// its key.
+/// A store that does not say that it is sealed.
+#[derive(Debug)]
+struct Open(MemoryStore);
+
+impl TokenStore for Open {
+    fn load<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<(SecretText, u64)>> {
+        self.0.load(key)
+    }
+
+    fn swap<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        version: Option<u64>,
+        value: Option<StoredValue>,
+    ) -> StoreFuture<'a, Option<u64>> {
+        let text = value.as_ref().map(|it| it.text().expose().to_owned());
+        assert!(
+            !text.unwrap_or_default().contains("\"d\":"),
+            "no private key"
+        );
+        self.0.swap(key, version, value)
+    }
+
+    fn keys<'a>(&'a self, group: &'a str) -> StoreFuture<'a, Vec<StoreKey>> {
+        self.0.keys(group)
+    }
+}
+
+/// DPOP-12: a store that is not sealed gets no private key. Its tokens are bound to a key of the
+/// program alone, because they would outlive another one.
 #[tokio::test(start_paused = true)]
-async fn stored_tokens_are_bound_to_no_key_in_memory() {
-    for stored in [false, true] {
+async fn a_store_that_is_not_sealed_keeps_no_key() {
+    for (store, bound) in [
+        (None, true),
+        (Some(memory()), true),
+        (
+            Some(Arc::new(Open(MemoryStore::new())) as Arc<dyn TokenStore>),
+            false,
+        ),
+    ] {
         let script = world();
         let mut connector = known(&script).as_itself().with_dpop(AWS_LC);
-        if stored {
-            connector = connector.with_store(memory());
+        if let Some(store) = store {
+            connector = connector.with_store(store);
         }
+        let explained = connector.explain(&tool(), &none()).await.unwrap();
+        assert_eq!(explained.is_bound(), bound);
         let connection = connector.connect(&tool(), &none()).await.unwrap();
-        assert_eq!(connection.token().await.unwrap().is_bound(), !stored);
+        assert_eq!(connection.token().await.unwrap().is_bound(), bound);
+        let key = DpopKey::generate(AWS_LC).unwrap();
+        let connector = connector.with_dpop_keys(move |_| Some(key.clone()));
+        let connection = connector.connect(&tool(), &none()).await.unwrap();
+        assert!(connection.token().await.unwrap().is_bound());
+        let connector = connector.with_dpop_keys(|_| None);
+        let connection = connector.connect(&tool(), &none()).await.unwrap();
+        assert!(!connection.token().await.unwrap().is_bound());
     }
 }

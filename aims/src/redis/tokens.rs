@@ -196,6 +196,10 @@ impl TokenStore for SharedTokens {
             keys.iter().map(|it| it.parse()).collect()
         })
     }
+
+    fn is_sealed(&self) -> bool {
+        true
+    }
 }
 
 /// Returns the version and the sealed text of a value.

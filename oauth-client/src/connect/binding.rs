@@ -1,20 +1,25 @@
 //! The binding of tokens to a key by DPoP, as the program, the tool and its server support it.
 
 use aims_jose::alg::{Algorithm, AlgorithmSet};
+use aims_jose::provider::Provider;
 use aims_oauth_wire::metadata::{ResourceMetadata, Switch};
+use aims_oauth_wire::names::Resource;
 
 use super::Settings;
 use super::find::Found;
-use crate::Error;
+use crate::store::{StoreKey, StoredValue};
+use crate::{DpopKey, Error};
 
 /// The algorithm of the keys that a connector generates.
 const OWN: Algorithm = Algorithm::Es256;
+/// The maximum number of attempts to store a key that others store, too.
+const ATTEMPTS: usize = 32;
 
 /// The metadata of a tool about DPoP (RFC 9728 §2).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Demanded {
     is_required: bool,
-    takes_own: bool,
+    listed: Option<Box<[String]>>,
 }
 
 /// Whether the tokens for a tool are bound.
@@ -25,44 +30,94 @@ pub(super) struct Binding {
     hindrance: Option<&'static str>,
 }
 
+/// Where the key comes from.
+enum Source {
+    /// It is generated. If there is a store, it is kept there.
+    Own(&'static dyn Provider),
+    /// The program holds it.
+    OfProgram(DpopKey),
+}
+
 impl Demanded {
     /// The demands of a tool without metadata.
     pub(super) const NONE: Self = Self {
         is_required: false,
-        takes_own: true,
+        listed: None,
     };
 
     pub(super) fn by(tool: &ResourceMetadata) -> Self {
-        let listed = tool.dpop_signing_alg_values_supported();
         Self {
             is_required: tool.is_on(Switch::DpopBoundTokens),
-            takes_own: listed.is_none_or(|all| all.iter().any(|it| it == OWN.name())),
+            listed: tool.dpop_signing_alg_values_supported().map(Into::into),
         }
     }
+
+    fn takes(&self, algorithm: Algorithm) -> bool {
+        let listed = self.listed.as_ref();
+        listed.is_none_or(|all| all.iter().any(|it| it == algorithm.name()))
+    }
+}
+
+impl Source {
+    /// Returns the source of the keys for the server of a tool, or why there is none.
+    fn of(settings: &Settings, found: &Found) -> Result<Self, &'static str> {
+        if let Some(keys) = &settings.dpop_keys {
+            let key = keys(found.server.issuer());
+            let key = key.ok_or("the program has no key for this server")?;
+            return Ok(Self::OfProgram(key));
+        }
+        let provider = settings.dpop.ok_or("the program does not use DPoP")?;
+        let may_keep = settings.store.as_ref().is_none_or(|it| it.is_sealed());
+        match may_keep {
+            true => Ok(Self::Own(provider)),
+            false => Err("the store of the program is not sealed, so that it keeps no keys"),
+        }
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Own(_) => OWN,
+            Self::OfProgram(key) => key.algorithm(),
+        }
+    }
+
+    /// Returns the key of the tokens for a tool.
+    async fn key(self, settings: &Settings, found: &Found) -> Result<DpopKey, Error> {
+        let provider = match self {
+            Self::Own(provider) => provider,
+            Self::OfProgram(key) => return Ok(key),
+        };
+        let Some(store) = &settings.store else {
+            return DpopKey::generate(provider);
+        };
+        let place = place(settings, found.server.issuer().as_str(), &found.resource);
+        for _ in 0..ATTEMPTS {
+            if let Some((text, _)) = store.load(&place).await? {
+                return DpopKey::read(&text, provider);
+            }
+            let (key, text) = DpopKey::generate_to_keep(provider)?;
+            let value = Some(StoredValue::new(text, None));
+            if store.swap(&place, None, value).await?.is_some() {
+                return Ok(key);
+            }
+        }
+        Err(Error::Interrupted)
+    }
+}
+
+/// Returns where the key is stored: one for each server, tool and user.
+fn place(settings: &Settings, issuer: &str, resource: &Resource) -> StoreKey {
+    let subject = settings.subject.as_deref();
+    let parts = [Some(issuer), Some(resource.as_str()), subject];
+    StoreKey::of(&[Some("dpop")], &parts)
 }
 
 impl Binding {
     pub(super) fn of(settings: &Settings, found: &Found) -> Self {
-        let Demanded {
-            is_required,
-            takes_own,
-        } = found.dpop;
-        let server = found.server.dpop_signing_algorithms();
-        let hindrance = if settings.dpop.is_none() {
-            Some("the program does not use DPoP")
-        } else if settings.store.is_some() {
-            Some("the store of the program keeps tokens without their keys")
-        } else if !takes_own {
-            Some("the tool does not accept proofs by ES256")
-        } else {
-            match server.map(|known: AlgorithmSet| known.contains(OWN)) {
-                Some(true) => None,
-                Some(false) => Some("the server does not accept proofs by ES256"),
-                // A server that knows nothing of DPoP gives a token that is not bound, which is
-                // refused.
-                None if is_required => None,
-                None => Some("the server does not announce DPoP"),
-            }
+        let is_required = found.dpop.is_required;
+        let hindrance = match Source::of(settings, found) {
+            Ok(source) => hindrance(source.algorithm(), found),
+            Err(reason) => Some(reason),
         };
         Self {
             is_required,
@@ -84,6 +139,38 @@ impl Binding {
             Some(reason) if self.is_required => Err(Error::DpopRequired { reason }),
             hindrance => Ok(hindrance.is_none()),
         }
+    }
+
+    /// Returns the key of the tokens, or `None` if they are not bound.
+    pub(super) async fn key(
+        self,
+        settings: &Settings,
+        found: &Found,
+    ) -> Result<Option<DpopKey>, Error> {
+        match Source::of(settings, found) {
+            Ok(source) if self.is_bound() => Ok(Some(source.key(settings, found).await?)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Returns why the tool or its server gets no proofs by this algorithm.
+fn hindrance(algorithm: Algorithm, found: &Found) -> Option<&'static str> {
+    let is_own = algorithm == OWN;
+    if !found.dpop.takes(algorithm) {
+        return Some(match is_own {
+            true => "the tool does not accept proofs by ES256",
+            false => "the tool does not accept proofs by the key of the program",
+        });
+    }
+    let server = found.server.dpop_signing_algorithms();
+    match server.map(|known: AlgorithmSet| known.contains(algorithm)) {
+        Some(true) => None,
+        Some(false) if is_own => Some("the server does not accept proofs by ES256"),
+        Some(false) => Some("the server does not accept proofs by the key of the program"),
+        // A server that knows nothing of DPoP gives a token that is not bound, which is refused.
+        None if found.dpop.is_required => None,
+        None => Some("the server does not announce DPoP"),
     }
 }
 

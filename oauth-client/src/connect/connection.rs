@@ -58,7 +58,8 @@ pub(super) async fn connect(
     let settings = Arc::clone(&connector.0);
     let found = find::find(&settings, tool, challenges).await?;
     let way = Way::required(&settings, &found)?;
-    let is_bound = Binding::of(&settings, &found).expect_met()?;
+    let binding = Binding::of(&settings, &found);
+    binding.expect_met()?;
     let before = settings.login_scopes(tool, found.server.issuer()).await?;
     let scopes = match (&settings.requested, before) {
         (Some(requested), _) => {
@@ -106,8 +107,7 @@ pub(super) async fn connect(
             }
         },
     };
-    let provider = settings.dpop.filter(|_| is_bound);
-    let dpop = provider.map(DpopKey::generate).transpose()?;
+    let dpop = binding.key(&settings, &found).await?;
     let (http, clock) = (Arc::clone(&settings.http), Arc::clone(&settings.clock));
     let source = TokenSource::of(found.known_server(), Arc::clone(&client), http);
     let mut source = source.with_clock(clock).with_rules(settings.rules.clone());
@@ -445,6 +445,12 @@ impl Connection {
     #[must_use]
     pub fn way(&self) -> Way {
         self.0.way
+    }
+
+    /// Returns whether the tokens are bound to a DPoP key.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        self.0.dpop.is_some()
     }
 
     /// Returns the scopes that are requested at present.

@@ -117,6 +117,10 @@ impl TokenStore for FileStore {
         let group = group.to_owned();
         Box::pin(self.with(move |inner| inner.locked(|values| Ok((values.keys(&group), false)))))
     }
+
+    fn is_sealed(&self) -> bool {
+        true
+    }
 }
 
 impl Inner {

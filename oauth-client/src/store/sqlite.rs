@@ -174,6 +174,10 @@ impl TokenStore for SqliteStore {
             keys.iter().map(|it| it.parse()).collect()
         })
     }
+
+    fn is_sealed(&self) -> bool {
+        true
+    }
 }
 
 /// Removes expired values, and if there are still too many the one that ends first. Returns whether

@@ -1,9 +1,6 @@
 //! Tokens that are bound by DPoP, as the tool and its server support it.
 
-use std::sync::Arc;
-
 use aims_jose::provider::AWS_LC;
-use aims_oauth_client::MemoryStore;
 use serde_json::{Value, json};
 
 use super::world::{User, connector, native, none, paths, tool, world};
@@ -57,14 +54,10 @@ async fn a_required_binding_needs_a_key() {
     let knows = json!({"dpop_signing_alg_values_supported": ["ES256"]});
     let (script, user) = (world(&required, &knows), User::default());
     let plain = connector(native(), &script, &user);
-    let stored = plain.clone().with_dpop(AWS_LC);
-    let stored = stored.with_store(Arc::new(MemoryStore::new()));
+    let without = plain.clone().with_dpop_keys(|_| None);
     for (connector, reason) in [
         (&plain, "the program does not use DPoP"),
-        (
-            &stored,
-            "the store of the program keeps tokens without their keys",
-        ),
+        (&without, "the program has no key for this server"),
     ] {
         let error = connector.connect(&tool(), &none()).await.unwrap_err();
         assert_eq!(error.code(), "connect.dpop");

@@ -12,6 +12,7 @@ mod common;
 
 mod again;
 mod binding;
+mod bound;
 mod errors;
 mod grant;
 mod identity;
