@@ -9,13 +9,15 @@ use std::sync::Arc;
 
 use aims_fetch::{Fetch, Fetcher};
 use aims_jose::Chain;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
 use aims_oauth_client::{
-    ClientMetadata, Connection, Connector, Error, FileStore, Identities, Loopback, Receive,
-    ReceiveFuture, Receiving, TokenRules,
+    ClientMetadata, Connection, Connector, Error, FileStore, Identities, Loopback, Progress,
+    Receive, ReceiveFuture, Receiving, Token, TokenRules,
 };
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::client_auth::PublicClient;
-use aims_oauth_wire::names::{Scope, ScopeSet};
+use aims_oauth_wire::names::{Resource, Scope, ScopeSet};
 use http::Request;
 use zeroize::Zeroizing;
 
@@ -24,22 +26,35 @@ use crate::failure::Failure;
 
 /// Logs the user in and keeps the tokens.
 pub(crate) fn login(login: &Login) -> Result<Zeroizing<String>, Failure> {
-    let browser = !login.no_browser;
-    let shown = move |url: &str| {
-        let mut err = io::stderr().lock();
-        writeln!(err, "open this URL to log in:\n\n    {url}\n")?;
-        if browser {
-            open(url);
-        }
-        Ok(())
-    };
-    let mut connector = connector(&login.session)?.by_user(Loopback::new(shown));
+    let mut connector = connector(&login.session)?.on_progress(show);
+    if !login.bearer {
+        connector = connector.with_dpop(AWS_LC);
+    }
     if let Some(scopes) = &login.accept_unrequested_scope {
         connector =
             connector.with_rules(TokenRules::new().accept_unrequested_scopes(scopes.clone()));
     }
+    let has_browser = !login.no_browser && has_browser();
+    let browser = Loopback::new(move |url| {
+        if has_browser {
+            open(url);
+        }
+        Ok(())
+    });
+    // The code is shown as each other wait is.
+    let by_code = connector.clone().by_device(|_| Ok(()));
+    let by_browser = by_code.clone().by_user(browser);
+    let comes_first = login.device || !(has_browser || login.no_browser);
     run(async {
-        let connection = connect(&login.session, &connector, login.scope.as_ref()).await?;
+        let scope = login.scope.as_ref();
+        let first = if comes_first { &by_code } else { &by_browser };
+        let connection = match connect(&login.session, first, scope).await {
+            // No server has to support codes: the user can open the URL elsewhere on this machine.
+            Err(Error::NoWay { .. }) if comes_first && !login.device => {
+                connect(&login.session, &by_browser, scope).await?
+            }
+            connected => connected?,
+        };
         let token = connection.token().await?;
         let scopes = match token.scopes() {
             scopes if scopes.is_empty() => "those that the server chose".to_owned(),
@@ -53,8 +68,9 @@ pub(crate) fn login(login: &Login) -> Result<Zeroizing<String>, Failure> {
             added => format!("added      {}, by the server\n", added.join(" ")),
         };
         let refreshed = if token.is_refreshable() { "yes" } else { "no" };
+        let bound = if token.is_bound() { "DPoP" } else { "no" };
         Ok(Zeroizing::new(format!(
-            "logged in\nserver     {}\nresource   {}\nscopes     {scopes}\n{added}refreshed  {refreshed}\n",
+            "logged in\nserver     {}\nresource   {}\nscopes     {scopes}\n{added}refreshed  {refreshed}\nbound      {bound}\n",
             connection.issuer().as_str(),
             connection.resource().as_str(),
         )))
@@ -62,19 +78,85 @@ pub(crate) fn login(login: &Login) -> Result<Zeroizing<String>, Failure> {
 }
 
 /// Prints a token. This is the only command that shows one.
+///
+/// A bound token is of use with a proof alone, so the command can also print the header fields of
+/// one request.
 pub(crate) fn get(get: &GetToken) -> Result<Zeroizing<String>, Failure> {
-    let connector = connector(&get.session)?.by_user(Absent);
+    let request = request_of(get)?;
+    let bearer = connector(&get.session)?.by_user(Absent);
+    let bound = bearer.clone().with_dpop(AWS_LC);
     run(async {
-        let connection = connect(&get.session, &connector, get.scope.as_ref()).await?;
-        let token = connection.token().await?;
-        let mut headers = http::HeaderMap::new();
-        token.apply(&mut headers)?;
-        let value = headers.get(http::header::AUTHORIZATION);
-        let value = value.and_then(|it| it.to_str().ok()).unwrap_or_default();
-        let text = value.split_once(' ').map_or(value, |(_, token)| token);
-        Ok(Zeroizing::new(format!("{text}\n")))
+        let scope = get.scope.as_ref();
+        let first = if get.bearer { &bearer } else { &bound };
+        let connection = connect(&get.session, first, scope).await?;
+        let token = match connection.token().await {
+            // A login may have been made without a binding.
+            Err(error) if error.needs_user() && connection.is_bound() => {
+                connect(&get.session, &bearer, scope).await?.token().await?
+            }
+            token => token?,
+        };
+        print(&token, request, get).await
     })
 }
+
+/// Returns the request that the header fields are for.
+fn request_of(get: &GetToken) -> Result<Request<()>, Failure> {
+    let (Some(method), Some(uri)) = (&get.method, &get.uri) else {
+        return Ok(Request::new(()));
+    };
+    let resource = uri.parse::<Resource>();
+    let resource = resource.or_else(|_not_https| Resource::loopback(uri));
+    if !resource.is_ok_and(|it| it.is_within(&get.session.resource)) {
+        return Err(Failure::Usage(
+            "`--uri` must be the URL of the resource, or one beneath it: a token is sent to no other",
+        ));
+    }
+    let request = Request::builder().method(&**method).uri(uri);
+    request
+        .body(())
+        .map_err(|_invalid| Failure::Usage("`--method` or `--uri` is none of HTTP"))
+}
+
+async fn print(
+    token: &Token,
+    mut request: Request<()>,
+    get: &GetToken,
+) -> Result<Zeroizing<String>, Error> {
+    if let Some(nonce) = &get.nonce {
+        let answer = http::Response::builder()
+            .header("dpop-nonce", nonce)
+            .body(());
+        let answer = answer.map_err(|_invalid| Error::TokenType)?;
+        token.demands_nonce(request.uri(), &answer);
+    }
+    token.authorize(&mut request, UnixTime::now()).await?;
+    let value = |name: &str| {
+        let value = request.headers().get(name);
+        value.and_then(|it| it.to_str().ok()).unwrap_or_default()
+    };
+    let credentials = value("authorization");
+    if get.uri.is_none() {
+        if token.is_bound() {
+            let mut err = io::stderr().lock();
+            let _closed = writeln!(err, "{BOUND}");
+        }
+        let text = credentials.split_once(' ');
+        let text = text.map_or(credentials, |(_, token)| token);
+        return Ok(Zeroizing::new(format!("{text}\n")));
+    }
+    let mut fields = Zeroizing::new(format!("Authorization: {credentials}\n"));
+    if token.is_bound() {
+        fields.push_str("DPoP: ");
+        fields.push_str(value("dpop"));
+        fields.push('\n');
+    }
+    Ok(fields)
+}
+
+/// The note about a bound token.
+const BOUND: &str = "note: this token is bound to a key in the store (DPoP), and a tool accepts it with a proof alone; \
+     `--method` and `--uri` print the header fields of one request, and `aims login --bearer` gets a token without a binding";
 
 /// Revokes all tokens for the tool, whatever their scopes, and removes them.
 pub(crate) fn logout(logout: &Logout) -> Result<Zeroizing<String>, Failure> {
@@ -136,7 +218,9 @@ fn fetcher(session: &Session) -> Result<Fetcher, Failure> {
 pub(crate) fn of_user(http: impl Fetch + 'static) -> Connector {
     Connector::new(identities(), http)
         .accept_broader_resource()
+        .with_dpop(AWS_LC)
         .by_user(Absent)
+        .by_device(|_| Ok(()))
 }
 
 fn identities() -> Identities {
@@ -245,6 +329,42 @@ fn folder(variable: &str, beneath_home: &str) -> Result<PathBuf, Failure> {
         detail: format!("{}: {error}", folder.display()),
     })?;
     Ok(folder)
+}
+
+/// Shows the waits of a login.
+fn show(progress: &Progress<'_>) {
+    let mut err = io::stderr().lock();
+    let _closed = match progress {
+        Progress::WaitingForBrowser { url, .. } => {
+            writeln!(err, "open this URL to log in:\n\n    {url}\n")
+        }
+        Progress::WaitingForDevice {
+            url,
+            complete_url,
+            code,
+            expires,
+            ..
+        } => {
+            let seconds = expires.as_secs().saturating_sub(UnixTime::now().as_secs());
+            let or =
+                complete_url.map(|url| format!("\nor open\n\n    {url}\n\nand compare the code\n"));
+            writeln!(
+                err,
+                "open this URL on another device, and enter the code within {seconds} s:\n\n    {url}\n\n    {code}\n{}",
+                or.unwrap_or_default()
+            )
+        }
+        _ => Ok(()),
+    };
+}
+
+/// Returns whether a browser can be opened: on macOS, and where there is a desktop.
+fn has_browser() -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|it| !it.is_empty());
+    cfg!(target_os = "macos")
+        || ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"]
+            .into_iter()
+            .any(is_set)
 }
 
 /// Opens a browser without a shell. The URL was shown, so nothing depends on it.

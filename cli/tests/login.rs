@@ -20,6 +20,8 @@ struct World {
     asked: Arc<Mutex<Vec<(String, String)>>>,
     /// The scopes of its tokens, and their lifetime.
     granted: Arc<Mutex<(&'static str, u64)>>,
+    /// Further members of the server's metadata.
+    members: Arc<Mutex<String>>,
     folder: PathBuf,
 }
 
@@ -31,9 +33,12 @@ impl World {
         let granted = Arc::new(Mutex::new(("read", 300)));
         let (own, base) = (Arc::clone(&asked), url.clone());
         let grants = Arc::clone(&granted);
+        let members: Arc<Mutex<String>> = Arc::default();
+        let further = Arc::clone(&members);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                serve(stream, &base, &own, *grants.lock().unwrap());
+                let granted = *grants.lock().unwrap();
+                serve(stream, &base, &own, granted, &further.lock().unwrap());
             }
         });
         let folder = std::env::temp_dir().join(format!("aims-login-{name}-{}", std::process::id()));
@@ -43,6 +48,7 @@ impl World {
             url,
             asked,
             granted,
+            members,
             folder,
         }
     }
@@ -118,11 +124,12 @@ fn serve(
     base: &str,
     asked: &Mutex<Vec<(String, String)>>,
     (scope, lifetime): (&str, u64),
+    members: &str,
 ) {
     let mut reader = BufReader::new(stream.try_clone().unwrap());
     let mut first = String::new();
     reader.read_line(&mut first).unwrap();
-    let mut length = 0;
+    let (mut length, mut kind) = (0, "Bearer");
     loop {
         let mut line = String::new();
         if reader.read_line(&mut line).unwrap() == 0 || line.trim().is_empty() {
@@ -131,6 +138,9 @@ fn serve(
         let lower = line.to_ascii_lowercase();
         if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();
+        }
+        if lower.starts_with("dpop:") {
+            kind = "DPoP";
         }
     }
     let mut body = vec![0; length];
@@ -155,8 +165,17 @@ fn serve(
             r#"{{"issuer":"{base}","authorization_endpoint":"{base}/authorize",
                 "token_endpoint":"{base}/token","registration_endpoint":"{base}/register",
                 "revocation_endpoint":"{base}/revoke",
-                "code_challenge_methods_supported":["S256"]}}"#
+                "code_challenge_methods_supported":["S256"]{members}}}"#
         )),
+        "/device" => json(format!(
+            r#"{{"device_code":"planted-device","user_code":"ABCD","expires_in":600,"interval":1,
+                "verification_uri":"{base}/enter"}}"#
+        )),
+        // The first poll comes before the user has entered the code.
+        "/token" if asked_first_by_code(asked) => (
+            "400 Bad Request".to_owned(),
+            r#"{"error":"authorization_pending"}"#.to_owned(),
+        ),
         "/register" => json(r#"{"client_id":"registered"}"#.to_owned()),
         "/authorize" => {
             let pair = |name: &str| {
@@ -171,7 +190,7 @@ fn serve(
             (format!("302 Found\r\nlocation: {to}"), String::new())
         }
         "/token" => json(format!(
-            r#"{{"access_token":"planted-access-{number}","token_type":"Bearer","expires_in":{lifetime},
+            r#"{{"access_token":"planted-access-{number}","token_type":"{kind}","expires_in":{lifetime},
                 "refresh_token":"planted-refresh-{number}","scope":"{scope}"}}"#
         )),
         "/revoke" => json(String::new()),
@@ -230,6 +249,123 @@ fn from_login_to_logout() {
     assert_eq!(revoked.0, "/revoke");
     assert!(revoked.1.contains("token=planted-refresh-"));
     assert_eq!(world.run(&["token", "get"]).status.code(), Some(1));
+}
+
+/// Returns whether the last request is the first poll with a device code.
+fn asked_first_by_code(asked: &Mutex<Vec<(String, String)>>) -> bool {
+    let asked = asked.lock().unwrap();
+    let polls = asked
+        .iter()
+        .filter(|(_, body)| body.contains("planted-device"));
+    polls.count() == 1
+}
+
+/// DPOP-12: a login at a server with DPoP is bound, and stays so in other processes. The command
+/// says so, and prints the header fields of a request to the tool and to no other.
+#[test]
+fn a_bound_login() {
+    let world = World::new("bound");
+    let knows = r#","dpop_signing_alg_values_supported":["ES256"]"#;
+    *world.members.lock().unwrap() = knows.to_owned();
+    let (is_good, shown) = world.login(&["login"]);
+    assert!(is_good && shown.contains("bound      DPoP\n"), "{shown}");
+    let token = world.run(&["token", "get"]);
+    let text = String::from_utf8(token.stdout).unwrap();
+    assert!(text.starts_with("planted-access-") && text.lines().count() == 1);
+    let told = String::from_utf8(token.stderr).unwrap();
+    assert!(
+        told.contains("bound to a key") && told.contains("--uri"),
+        "{told}"
+    );
+    assert!(!told.contains("planted"));
+    let uri = format!("{}/mcp/call?x=1", world.url);
+    let request = [
+        "token", "get", "--method", "POST", "--uri", &uri, "--nonce", "n1",
+    ];
+    let fields = world.run(&request);
+    let fields = String::from_utf8(fields.stdout).unwrap();
+    let lines: Vec<_> = fields.lines().collect();
+    assert_eq!(lines[0], format!("Authorization: DPoP {}", text.trim()));
+    let proof = lines[1].strip_prefix("DPoP: ").unwrap();
+    let path = world.folder.join("proof");
+    std::fs::write(&path, proof).unwrap();
+    let mut inspect = Command::new(env!("CARGO_BIN_EXE_aims"));
+    let inspected = inspect
+        .args(["token", "inspect"])
+        .arg(&path)
+        .output()
+        .unwrap();
+    let claims = String::from_utf8(inspected.stdout).unwrap();
+    for found in ["POST", &format!("{}/mcp/call", world.url), "n1", "dpop+jwt"] {
+        assert!(claims.contains(found), "{found} {claims}");
+    }
+    let other = [
+        "token",
+        "get",
+        "--method",
+        "GET",
+        "--uri",
+        "https://other.example/mcp",
+    ];
+    let refused = world.run(&other);
+    assert_eq!(
+        (refused.status.code(), &*refused.stdout),
+        (Some(2), &b""[..])
+    );
+    // A login without a binding is asked for by name, or found where there is no other.
+    assert_eq!(
+        world.run(&["token", "get", "--bearer"]).status.code(),
+        Some(1)
+    );
+    let (is_good, shown) = world.login(&["login", "--bearer"]);
+    assert!(is_good && shown.contains("bound      no\n"), "{shown}");
+    let bearer = world.run(&["token", "get", "--bearer"]);
+    assert!(bearer.status.success() && bearer.stderr.is_empty());
+    assert_ne!(bearer.stdout, text.as_bytes());
+    assert!(world.login(&["login", "--bearer", "--user", "bob"]).0);
+    assert!(
+        world
+            .run(&["token", "get", "--user", "bob"])
+            .status
+            .success()
+    );
+    assert!(world.run(&["logout"]).status.success());
+    for arguments in [&["token", "get"][..], &["token", "get", "--bearer"]] {
+        assert_eq!(world.run(arguments).status.code(), Some(1));
+    }
+}
+
+/// Without a desktop a login goes by a code on another device, if the server supports that.
+#[test]
+fn a_login_on_another_device() {
+    let world = World::new("device");
+    let refused = world.run(&["login", "--device"]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("connect.no_way"), "{told}");
+    *world.members.lock().unwrap() = format!(
+        r#","device_authorization_endpoint":"{}/device","grant_types_supported":
+        ["authorization_code","urn:ietf:params:oauth:grant-type:device_code"]"#,
+        world.url
+    );
+    for (arguments, user) in [(&["login", "--device"][..], "alice"), (&["login"], "bob")] {
+        let mut command = world.command(arguments);
+        command.args(["--user", user]);
+        for name in ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"] {
+            command.env_remove(name);
+        }
+        if cfg!(target_os = "macos") && user == "bob" {
+            continue;
+        }
+        let done = command.output().unwrap();
+        let told = String::from_utf8(done.stderr).unwrap();
+        assert!(done.status.success(), "{told}");
+        let shown = told.contains(&format!("{}/enter", world.url)) && told.contains("ABCD");
+        assert!(shown && !told.contains("planted"), "{told}");
+        let token = world.run(&["token", "get", "--user", user]);
+        assert!(token.status.success());
+    }
+    let both = world.run(&["login", "--device", "--no-browser"]);
+    assert_eq!(both.status.code(), Some(2));
 }
 
 /// A logout ends the logins with all scopes of the user, and no other.

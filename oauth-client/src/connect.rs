@@ -16,13 +16,14 @@ use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 use crate::source::drop_stored;
 use crate::store::TokenStore;
 use crate::{
-    AuthorizationRequest, DpopKey, Error, GrantAudience, Identities, Receive, RevocationSignal,
-    SubjectToken, TokenRules,
+    AuthorizationRequest, DeviceLogin, DpopKey, Error, GrantAudience, Identities, Receive,
+    RevocationSignal, SubjectToken, TokenRules,
 };
 
 mod again;
 mod binding;
 mod connection;
+mod device;
 mod explanation;
 mod find;
 mod registration;
@@ -45,8 +46,8 @@ type Adjust = dyn Fn(AuthorizationRequest) -> AuthorizationRequest + Send + Sync
 /// The grant is the first that is configured here and that the server offers: the assertion of an
 /// identity provider ([`by_identity_provider`](Self::by_identity_provider)), that of a platform
 /// ([`by_assertion`](Self::by_assertion)), the client itself ([`as_itself`](Self::as_itself)), a
-/// user in a browser ([`by_user`](Self::by_user)). [`explain`](Self::explain) tells which one, and
-/// why.
+/// user in a browser ([`by_user`](Self::by_user)), a user on another device
+/// ([`by_device`](Self::by_device)). [`explain`](Self::explain) tells which one, and why.
 ///
 /// ```
 /// use aims_fetch::Fetch;
@@ -80,6 +81,7 @@ struct Settings {
     accepts_legacy: bool,
     signers: Vec<(Resource, MetadataSigner)>,
     by_user: Option<Arc<dyn Receive>>,
+    by_device: Option<device::Show>,
     as_itself: bool,
     assertion: Option<(Arc<Assertions>, GrantAudience)>,
     provider: Option<IdentityProvider>,
@@ -122,6 +124,19 @@ pub enum Progress<'a> {
         /// with that of the server's page.
         code: Option<&'a str>,
     },
+    /// It waits for the user, who enters a code on another device.
+    WaitingForDevice {
+        /// The server.
+        issuer: &'a Issuer,
+        /// The URL that the user opens.
+        url: &'a str,
+        /// The URL that contains the code, if the server has one, such as for a QR code.
+        complete_url: Option<&'a str>,
+        /// The code. Show it in every case.
+        code: &'a str,
+        /// When the code expires.
+        expires: UnixTime,
+    },
     /// It waits for the approval of a person on another device.
     WaitingForApproval {
         /// The server.
@@ -151,6 +166,7 @@ impl Connector {
             accepts_legacy: false,
             signers: Vec::new(),
             by_user: None,
+            by_device: None,
             as_itself: false,
             assertion: None,
             provider: None,
@@ -225,6 +241,33 @@ impl Connector {
         self.with(|settings| settings.by_user = Some(Arc::new(receive)))
     }
 
+    /// Lets a user decide on another device, by a code that the function shows (RFC 8628). It is
+    /// for a machine without a browser: with [`by_user`](Self::by_user) as well, the browser comes
+    /// first.
+    ///
+    /// Show the code only to the user who started the login; see
+    /// [`DeviceRequest`](crate::DeviceRequest). If the function fails, the login ends with
+    /// `authorize.browser`.
+    ///
+    /// ```
+    /// use aims_oauth_client::Connector;
+    ///
+    /// fn with_code(connector: Connector) -> Connector {
+    ///     connector.by_device(|login| {
+    ///         let url = login.verification_uri().as_str();
+    ///         println!("open {url} and enter {}", login.user_code());
+    ///         Ok(())
+    ///     })
+    /// }
+    /// ```
+    pub fn by_device(
+        self,
+        show: impl Fn(&DeviceLogin) -> Result<(), BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        let show = device::Show(Arc::new(show));
+        self.with(|settings| settings.by_device = Some(show))
+    }
+
     /// Lets the client act for itself (client credentials, RFC 6749 §4.4).
     pub fn as_itself(self) -> Self {
         self.with(|settings| settings.as_itself = true)
@@ -297,8 +340,8 @@ impl Connector {
 
     /// Binds tokens to keys that the program holds, such as in a device, at each server that
     /// supports their algorithm. The function returns the key for a server, or `None` for tokens
-    /// that are not bound. It must return the same key as long as tokens of it are stored. No key is
-    /// stored.
+    /// that are not bound. It must return the same key as long as tokens of it are stored. No key
+    /// is stored.
     ///
     /// ```
     /// use aims_oauth_client::{Connector, DpopKey};

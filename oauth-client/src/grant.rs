@@ -28,6 +28,8 @@ pub use ciba::{Backchannel, BackchannelFlow, BackchannelRequest, Pings};
 #[cfg(feature = "tokio")]
 pub(crate) use client_credentials::CLIENT_CREDENTIALS;
 pub use client_credentials::ClientCredentials;
+#[cfg(feature = "tokio")]
+pub(crate) use device::DEVICE_CODE;
 pub use device::{DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest};
 pub use exchange::{
     Acting, ActorToken, Delegation, IdJag, IdJagRequest, Impersonation, JwtGrant, JwtGrantRequest,

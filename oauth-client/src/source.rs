@@ -351,6 +351,15 @@ impl TokenSource {
     ///
     /// Those of [`token`](Self::token).
     pub async fn redeem(&self, grant: impl Grant + 'static) -> Result<Arc<Token>, Error> {
+        self.redeem_within(grant, self.asker.timeout).await
+    }
+
+    /// Does what [`redeem`](Self::redeem) does, for a grant that polls for at most this time.
+    pub(crate) async fn redeem_within(
+        &self,
+        grant: impl Grant + 'static,
+        most: Duration,
+    ) -> Result<Arc<Token>, Error> {
         let _runtime = Handle::try_current().or(Err(Error::Interrupted))?;
         let grant: Arc<dyn Grant> = Arc::new(grant);
         let slot = self.slot(&*grant)?;
@@ -358,7 +367,8 @@ impl TokenSource {
         if let Some(running) = slot.running() {
             drop(running.outcome().await);
         }
-        let asked = self.asker.in_time(self.asker.request(&grant, None)).await;
+        let asked = tokio::time::timeout(most, self.asker.request(&grant, None)).await;
+        let asked = asked.map_err(|_elapsed| Error::Transport(aims_fetch::Error::Timeout))?;
         let kept = asked.map_err(|failed| failed.error)?;
         self.asker.store_granted(&grant, &kept, &slot).await?;
         slot.put(&kept);

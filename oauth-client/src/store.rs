@@ -81,8 +81,8 @@ pub trait TokenStore: Debug + Send + Sync {
     fn keys<'a>(&'a self, group: &'a str) -> StoreFuture<'a, Vec<StoreKey>>;
 
     /// Returns whether the values can be read in this process alone: they are in its memory, or
-    /// sealed. Only such a store keeps the private DPoP keys of a `Connector`; tokens in another one
-    /// are not bound. Defaults to `false`.
+    /// sealed. Only such a store keeps the private DPoP keys of a `Connector`; tokens in another
+    /// one are not bound. Defaults to `false`.
     fn is_sealed(&self) -> bool {
         false
     }

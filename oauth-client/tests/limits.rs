@@ -289,14 +289,8 @@ impl TokenStore for Open {
 /// program alone, because they would outlive another one.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_not_sealed_keeps_no_key() {
-    for (store, bound) in [
-        (None, true),
-        (Some(memory()), true),
-        (
-            Some(Arc::new(Open(MemoryStore::new())) as Arc<dyn TokenStore>),
-            false,
-        ),
-    ] {
+    let open: Arc<dyn TokenStore> = Arc::new(Open(MemoryStore::new()));
+    for (store, bound) in [(None, true), (Some(memory()), true), (Some(open), false)] {
         let script = world();
         let mut connector = known(&script).as_itself().with_dpop(AWS_LC);
         if let Some(store) = store {

@@ -52,6 +52,13 @@ pub(crate) struct Login {
     /// Only show the URL, and open no browser
     #[arg(long)]
     pub(crate) no_browser: bool,
+    /// Log in by a code on another device (RFC 8628). Without a desktop this comes first, if the
+    /// server supports it
+    #[arg(long, conflicts_with = "no_browser")]
+    pub(crate) device: bool,
+    /// Do not bind the token to a key by DPoP, for programs that send it alone
+    #[arg(long)]
+    pub(crate) bearer: bool,
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +68,19 @@ pub(crate) struct GetToken {
     /// The scopes of the login, separated by spaces. Defaults to those of the last login
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<ScopeSet>,
+    /// Print the header fields of one request with this method to `--uri`, in place of the token:
+    /// `Authorization` and, for a bound token, its proof in `DPoP`
+    #[arg(long, value_name = "METHOD", requires = "uri")]
+    pub(crate) method: Option<String>,
+    /// The URI of that request
+    #[arg(long, value_name = "URI", requires = "method")]
+    pub(crate) uri: Option<String>,
+    /// The nonce that the tool demands in the proof (`DPoP-Nonce` of its answer)
+    #[arg(long, value_name = "NONCE", requires = "uri")]
+    pub(crate) nonce: Option<String>,
+    /// Get the token of a login by `aims login --bearer`. Without this, a bound one comes first
+    #[arg(long)]
+    pub(crate) bearer: bool,
 }
 
 #[derive(Debug, Args)]

@@ -32,8 +32,8 @@ pub(super) struct Inner {
     /// Those by which the tool was found.
     pub(super) challenges: Challenges,
     pub(super) resource: Resource,
-    source: TokenSource,
-    client: Arc<dyn Authenticate>,
+    pub(super) source: TokenSource,
+    pub(super) client: Arc<dyn Authenticate>,
     pub(super) registration: Option<Registration>,
     dpop: Option<DpopKey>,
     way: Way,
@@ -92,6 +92,9 @@ pub(super) async fn connect(
                     let begun = receive.begin().await?;
                     *metadata = metadata.redirect(begun.redirect_uri().clone());
                     receiving = Some(begun);
+                }
+                if way == Way::Device {
+                    *metadata = metadata.grant_types([way.grant_type(), "refresh_token"]);
                 }
                 settings.tell(&Progress::Registering(found.server.issuer()));
                 let redirect = receiving.as_ref().map(|it| it.redirect_uri());
@@ -164,7 +167,7 @@ pub(super) fn scopes(
         .allowed
         .as_ref()
         .is_none_or(|it| it.contains(offline));
-    if way == Some(Way::User) && is_allowed && listed.iter().any(|it| it == offline) {
+    if way.is_some_and(Way::has_user) && is_allowed && listed.iter().any(|it| it == offline) {
         scopes.insert(offline.parse()?)?;
     }
     Ok(scopes)
@@ -231,7 +234,7 @@ impl Connection {
                     JwtBearer::from_source(target, move |audience, now| assertion(audience, now));
                 Ok(inner.source.token(grant.with_audience(audience)).await)
             }
-            Way::IdentityProvider | Way::User => {
+            Way::IdentityProvider | Way::User | Way::Device => {
                 let stored = inner.source.token(UserGrant::new(target.clone())).await;
                 match stored {
                     Err(error) if error.needs_user() => {}
@@ -243,6 +246,9 @@ impl Connection {
                 match (stored, inner.way) {
                     (Err(error), Way::User) if error.needs_user() => {
                         Ok(self.log_in(target, &mut login, |request| request).await)
+                    }
+                    (Err(error), Way::Device) if error.needs_user() => {
+                        Ok(self.by_device(target).await)
                     }
                     (Err(error), _) if error.needs_user() => self.by_provider(target).await,
                     (other, _) => Ok(other),
@@ -300,12 +306,16 @@ impl Connection {
         let code = asking.ask(adjust(request), receiving, tell).await?;
         settings.tell(&Progress::Requesting(self.issuer()));
         let token = inner.source.redeem(code).await?;
-        let issuer = self.issuer();
-        settings
-            .keep_login(&inner.tool, issuer, &self.scopes())
-            .await?;
+        self.keep_login().await?;
         settings.tell(&Progress::Connected(self.issuer()));
         Ok(token)
+    }
+
+    /// Keeps the scopes that the user agreed to.
+    pub(super) async fn keep_login(&self) -> Result<(), Error> {
+        let (inner, settings) = (&*self.0, &*self.0.settings);
+        let (issuer, scopes) = (self.issuer(), self.scopes());
+        settings.keep_login(&inner.tool, issuer, &scopes).await
     }
 
     async fn by_provider(&self, target: Target) -> Result<Result<Arc<Token>, Error>, Error> {

@@ -8,7 +8,7 @@ use url::Url;
 use super::Settings;
 use super::find::Found;
 use crate::Error;
-use crate::grant::{CLIENT_CREDENTIALS, JWT_BEARER};
+use crate::grant::{CLIENT_CREDENTIALS, DEVICE_CODE, JWT_BEARER};
 
 /// The grant by which a [`Connector`](super::Connector) gets tokens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,15 +22,23 @@ pub enum Way {
     Itself,
     /// A user in a browser, by an authorization code.
     User,
+    /// A user with a code on another device, because this one has no browser.
+    Device,
 }
 
 impl Way {
-    const ALL: [Self; 4] = [
+    const ALL: [Self; 5] = [
         Self::IdentityProvider,
         Self::Assertion,
         Self::Itself,
         Self::User,
+        Self::Device,
     ];
+
+    /// Returns whether a user logs in, who may give a refresh token.
+    pub(super) const fn has_user(self) -> bool {
+        matches!(self, Self::User | Self::Device)
+    }
 
     /// Returns the grant type.
     #[must_use]
@@ -39,6 +47,7 @@ impl Way {
             Self::IdentityProvider | Self::Assertion => JWT_BEARER,
             Self::Itself => CLIENT_CREDENTIALS,
             Self::User => "authorization_code",
+            Self::Device => DEVICE_CODE,
         }
     }
 
@@ -49,6 +58,7 @@ impl Way {
             Self::Assertion => settings.assertion.is_some(),
             Self::Itself => settings.as_itself,
             Self::User => settings.by_user.is_some(),
+            Self::Device => settings.by_device.is_some(),
         };
         if !is_configured {
             return Some("it is not configured");
@@ -60,6 +70,17 @@ impl Way {
             return Some(
                 "the endpoints of the server have two origins, and its answers do not name it \
                  (`iss`), so that they may be of two servers; accept its issuer by name",
+            );
+        }
+        // No answer of this grant names the server.
+        let device = EndpointKind::DeviceAuthorization;
+        if self == Self::Device
+            && !is_named(settings, &found.server)
+            && has_two_origins(&found.server, device)
+        {
+            return Some(
+                "the endpoints of the server have two origins, so that they may be of two \
+                 servers; accept its issuer by name",
             );
         }
         None
@@ -102,6 +123,7 @@ fn offers(server: &ServerMetadata, way: Way) -> bool {
     let takes = server.takes_grant(way.grant_type());
     match way {
         Way::User => takes && server.endpoint(EndpointKind::Authorization).is_some(),
+        Way::Device => takes && server.endpoint(EndpointKind::DeviceAuthorization).is_some(),
         Way::IdentityProvider | Way::Assertion | Way::Itself => takes,
     }
 }
@@ -113,6 +135,7 @@ impl fmt::Display for Way {
             Self::Assertion => "assertion of the platform",
             Self::Itself => "client credentials",
             Self::User => "authorization code, by a user in a browser",
+            Self::Device => "device code, by a user on another device",
         })
     }
 }
@@ -121,17 +144,22 @@ impl fmt::Display for Way {
 /// into its metadata, to get the codes of that server (RFC 9700 §4.4). `iss` in the answer would
 /// show it. Endpoints of one origin gain nothing.
 fn may_mix_up(settings: &Settings, server: &ServerMetadata) -> bool {
-    let issuer = server.issuer();
-    let is_named = settings
-        .issuers
-        .iter()
-        .any(|it| it.equals_in_discovery(issuer));
-    if is_named || server.is_on(Switch::AuthorizationResponseIss) {
-        return false;
-    }
+    !is_named(settings, server)
+        && !server.is_on(Switch::AuthorizationResponseIss)
+        && has_two_origins(server, EndpointKind::Authorization)
+}
+
+/// Returns whether the program accepts the server by its issuer.
+fn is_named(settings: &Settings, server: &ServerMetadata) -> bool {
+    let mut issuers = settings.issuers.iter();
+    issuers.any(|it| it.equals_in_discovery(server.issuer()))
+}
+
+/// Returns whether this endpoint and the token endpoint have different origins.
+fn has_two_origins(server: &ServerMetadata, kind: EndpointKind) -> bool {
     let origin = |kind| {
         let endpoint = server.endpoint(kind)?;
         Some(Url::parse(endpoint.as_str()).ok()?.origin())
     };
-    origin(EndpointKind::Authorization) != origin(EndpointKind::Token)
+    origin(kind) != origin(EndpointKind::Token)
 }

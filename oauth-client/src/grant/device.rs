@@ -19,7 +19,7 @@ use crate::call::{Called, ServerCall};
 use crate::{Error, Event, Flow, Step};
 
 /// The grant type (RFC 8628 §3.4).
-const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 /// Requests a code that a user enters on another device (RFC 8628 §3.1).
 ///

@@ -167,6 +167,7 @@ grant     authorization code, by a user in a browser
   not     assertion of the identity provider: it is not configured
   not     assertion of the platform: it is not configured
   not     client credentials: it is not configured
+  not     device code, by a user on another device: it is not configured
 scopes    read
 token     DPoP
 request   pushed

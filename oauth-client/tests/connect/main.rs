@@ -13,6 +13,7 @@ mod common;
 mod again;
 mod binding;
 mod bound;
+mod device;
 mod errors;
 mod grant;
 mod identity;

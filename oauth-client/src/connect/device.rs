@@ -1,0 +1,64 @@
+//! A login by a code that the user enters on another device (RFC 8628).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aims_oauth_wire::token::TokenError;
+
+use super::{Connection, Progress};
+use crate::step::drive;
+use crate::{DeviceLogin, DeviceRequest, Error, Target, Token};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+type Function = dyn Fn(&DeviceLogin) -> Result<(), BoxError> + Send + Sync;
+
+/// Shows the code to the user.
+#[derive(Clone)]
+pub(super) struct Show(pub(super) Arc<Function>);
+
+/// How long the last answer of the server may take after the code has expired.
+const GRACE: Duration = Duration::from_secs(30);
+/// The maximum time for one login, whatever the server says.
+const LONGEST: Duration = Duration::from_secs(3_600);
+
+impl Connection {
+    /// Requests a code, shows it, and waits for the user.
+    pub(super) async fn by_device(&self, target: Target) -> Result<Arc<Token>, Error> {
+        let (inner, settings) = (&*self.0, &*self.0.settings);
+        let show = settings.by_device.as_ref();
+        let show = show.ok_or(Error::NeedsUser { last: None })?;
+        let (client, server) = (Arc::clone(&inner.client), inner.source.server());
+        let first = DeviceRequest::new(target).begin(client, server, settings.clock.now())?;
+        let login = drive(first, &*settings.http, &*settings.clock).await?;
+        let complete = login.verification_uri_complete();
+        settings.tell(&Progress::WaitingForDevice {
+            issuer: self.issuer(),
+            url: login.verification_uri().as_str(),
+            complete_url: complete.map(|it| it.as_str()),
+            code: login.user_code(),
+            expires: login.expires(),
+        });
+        (show.0)(&login).map_err(|source| Error::Browser(Arc::from(source)))?;
+        let left = login
+            .expires()
+            .as_secs()
+            .saturating_sub(settings.clock.now().as_secs());
+        let most = Duration::from_secs(left).min(LONGEST).saturating_add(GRACE);
+        let redeemed = inner.source.redeem_within(login.into_grant(), most).await;
+        let token = redeemed.map_err(|error| match error.refusal().map(TokenError::error) {
+            Some("expired_token" | "authorization_pending" | "slow_down") => Error::LoginTimeout,
+            _ => error,
+        })?;
+        self.keep_login().await?;
+        settings.tell(&Progress::Connected(self.issuer()));
+        Ok(token)
+    }
+}
+
+impl fmt::Debug for Show {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Show")
+    }
+}

@@ -1,0 +1,156 @@
+//! Logins by a code that the user enters on another device.
+
+use std::sync::{Arc, Mutex};
+
+use aims_jose::provider::AWS_LC;
+use aims_oauth_client::{Connector, MemoryStore, Progress, TokenStore, Way};
+use serde_json::{Value, json};
+
+use super::world::{User, answer, challenged, connected, connector, native, none, paths, tool};
+use crate::common::{Script, code, json_answer, with};
+
+const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// A server with a device endpoint that answers this number of polls by this error.
+fn world(pending: usize, error: &'static str, server: &Value) -> Script {
+    let endpoint = json!({"device_authorization_endpoint": "https://as.example/device",
+        "grant_types_supported": [GRANT, "refresh_token"],
+        "dpop_signing_alg_values_supported": ["ES256"]});
+    let server = with(endpoint, server);
+    let polls = Mutex::new(0);
+    Script::new(move |request, number| match request.uri().path() {
+        "/device" => json_answer(
+            200,
+            &json!({"device_code": "d", "user_code": "ABCD", "expires_in": 600, "interval": 5,
+                "verification_uri": "https://as.example/enter",
+                "verification_uri_complete": "https://as.example/enter?code=ABCD"}),
+        ),
+        "/token" if *polls.lock().unwrap() < pending => {
+            *polls.lock().unwrap() += 1;
+            json_answer(400, &json!({ "error": error }))
+        }
+        _ => answer(request, number, &json!({}), &server),
+    })
+}
+
+/// A machine without a browser. Records what it shows.
+fn machine(script: &Script) -> (Connector, Arc<Mutex<Vec<String>>>) {
+    let shown: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (own, told) = (Arc::clone(&shown), Arc::clone(&shown));
+    let connector = connector(native(), script, &User::default());
+    let connector = connector.by_device(move |login| {
+        own.lock()
+            .unwrap()
+            .push(format!("show {}", login.user_code()));
+        Ok(())
+    });
+    let connector = connector.on_progress(move |progress| {
+        if let Progress::WaitingForDevice {
+            issuer,
+            url,
+            complete_url,
+            code,
+            ..
+        } = progress
+        {
+            let complete = complete_url.unwrap_or_default();
+            let line = format!("{} {url} {complete} {code}", issuer.as_str());
+            told.lock().unwrap().push(line);
+        }
+    });
+    (connector, shown)
+}
+
+/// AIM-03: the way of a server without a browser: registered for it, shown once for all callers,
+/// polled longer than a usual request may take, kept and bound.
+#[tokio::test(start_paused = true)]
+async fn a_user_logs_in_on_another_device() {
+    let script = world(10, "authorization_pending", &json!({}));
+    let (connector, shown) = machine(&script);
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+    let connector = connector.with_store(store).with_dpop(AWS_LC);
+    let challenges = challenged("Bearer scope=\"read\"");
+    let connection = connector.connect(&tool(), &challenges).await.unwrap();
+    assert_eq!(connection.way(), Way::Device);
+    assert_eq!(connection.way().grant_type(), GRANT);
+    let callers: Vec<_> = (0..5)
+        .map(|_| {
+            let connection = connection.clone();
+            tokio::spawn(async move { connection.token().await.unwrap().is_bound() })
+        })
+        .collect();
+    for caller in callers {
+        assert!(caller.await.unwrap());
+    }
+    let told =
+        "https://as.example https://as.example/enter https://as.example/enter?code=ABCD ABCD";
+    assert_eq!(*shown.lock().unwrap(), [told, "show ABCD"]);
+    let asked = paths(&script);
+    let registered = asked.iter().position(|it| it == "/register").unwrap();
+    let registered: Value = serde_json::from_slice(script.requests()[registered].body()).unwrap();
+    assert_eq!(registered["grant_types"], json!([GRANT, "refresh_token"]));
+    assert_eq!(asked.iter().filter(|it| *it == "/token").count(), 11);
+    let form = script
+        .requests()
+        .into_iter()
+        .find(|it| it.uri().path() == "/device");
+    let form = String::from_utf8(form.unwrap().into_body()).unwrap();
+    assert!(
+        form.contains("scope=read") && form.contains("resource="),
+        "{form}"
+    );
+    // Another process has the login.
+    let again = connector.connect(&tool(), &none()).await.unwrap();
+    assert_eq!(again.scopes().to_string(), "read");
+    again.token().await.unwrap();
+    assert_eq!(shown.lock().unwrap().len(), 2);
+}
+
+/// The end of the code is a login that no user answered, and a denial is a refusal.
+#[tokio::test(start_paused = true)]
+async fn a_code_that_is_not_entered() {
+    for (pending, error, expected, needs_user) in [
+        (1_000, "authorization_pending", "authorize.timeout", true),
+        (1, "expired_token", "authorize.timeout", true),
+        (1, "access_denied", "oauth.refused", false),
+    ] {
+        let script = world(pending, error, &json!({}));
+        let (connector, _) = machine(&script);
+        let error = connected(&connector).await.token().await.unwrap_err();
+        assert_eq!((error.code(), error.needs_user()), (expected, needs_user));
+    }
+}
+
+/// A browser comes first. A server without the endpoint, or an unnamed one that could pass on the
+/// code of another, has no such way.
+#[tokio::test(start_paused = true)]
+async fn a_code_is_the_last_way() {
+    let both = json!({"grant_types_supported": [GRANT, "authorization_code"]});
+    let absent = json!({"device_authorization_endpoint": null});
+    let other = json!({"device_authorization_endpoint": "https://honest.example/device"});
+    for (server, is_named, expected) in [
+        (&both, true, Some(Way::User)),
+        (&json!({}), true, Some(Way::Device)),
+        (&json!({}), false, Some(Way::Device)),
+        (&absent, true, None),
+        (&other, true, Some(Way::Device)),
+        (&other, false, None),
+    ] {
+        let script = world(0, "", server);
+        let connector = Connector::new(native(), script).by_user(User::default());
+        let connector = match is_named {
+            true => connector.accept_issuers(["https://as.example".parse().unwrap()]),
+            false => connector.accept_any_issuer(),
+        };
+        let connector = connector.by_device(|_| Ok(()));
+        let explained = connector.explain(&tool(), &none()).await.unwrap();
+        assert_eq!(explained.way(), expected, "{server} {is_named}");
+    }
+    // A code that cannot be shown is not waited for.
+    let script = world(0, "", &json!({}));
+    let connector = connector(native(), &script, &User::default());
+    let connector = connector.by_device(|_| Err("no terminal".into()));
+    let connection = connected(&connector).await;
+    assert_eq!(code(connection.token().await), "authorize.browser");
+    assert!(!paths(&script).contains(&"/token".to_owned()));
+}
