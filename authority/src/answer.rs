@@ -3,9 +3,9 @@
 use aims_jose::digest::sha256_base64url;
 use aims_oauth_wire::media;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HOST, HeaderName, IF_NONE_MATCH, RETRY_AFTER,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use serde::Serialize;
 
 use crate::Error;
@@ -16,6 +16,16 @@ struct Problem {
     title: &'static str,
     status: u16,
     code: &'static str,
+}
+
+/// Returns the host that a request was sent to: that of the target, which is `:authority` in
+/// HTTP/2 and goes before `Host` (RFC 9112 §3.2.2, RFC 9113 §8.3.1), else that of `Host`.
+pub(crate) fn host<T>(request: &Request<T>) -> Option<&str> {
+    let target = request.uri().authority();
+    target.map_or_else(
+        || request.headers().get(HOST)?.to_str().ok(),
+        |target| Some(target.as_str()),
+    )
 }
 
 /// Creates a JSON response with `Cache-Control`.

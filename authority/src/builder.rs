@@ -13,7 +13,7 @@ use aims_fetch::Fetch;
 use aims_jose::key::SigningKey;
 use aims_jose::provider::Provider;
 use aims_jose::random::{self, SecureRandom};
-use aims_oauth_rs::IssuerStore;
+use aims_oauth_rs::{IssuerStore, RefreshKeys};
 use aims_replay::ReplayStore;
 use aims_wimse_cred::Bundle;
 
@@ -82,6 +82,7 @@ pub struct Builder {
     stated_subjects: Vec<StatedSubjects>,
     policy_version: Option<String>,
     subject_issuers: Option<SubjectIssuers>,
+    subject_keys: Option<Arc<dyn RefreshKeys>>,
     backchannel: BackchannelSettings,
     registration: Option<SelfDescribed>,
     documents: Option<ClientDocuments>,
@@ -126,6 +127,7 @@ impl Builder {
             stated_subjects: Vec::new(),
             policy_version: None,
             subject_issuers: None,
+            subject_keys: None,
             backchannel: BackchannelSettings::default(),
             registration: None,
             documents: None,
@@ -350,7 +352,21 @@ impl Builder {
         store: Arc<IssuerStore>,
         subjects: Arc<dyn MapSubject>,
     ) -> Self {
-        self.subject_issuers = Some(SubjectIssuers { store, subjects });
+        self.subject_issuers = Some(SubjectIssuers {
+            store,
+            subjects,
+            refresh: None,
+        });
+        self
+    }
+
+    /// Has the keys of [`subject_issuers`](Self::subject_issuers) fetched again if a subject token
+    /// names an unknown key, or they are stale. By default such a token is refused.
+    ///
+    /// `aims::keys::PublishedKeys` fetches what it holds once for all requests that wait, and again
+    /// after a pause at the earliest. The [`router`](Authority::router) waits for it.
+    pub fn refresh_subject_issuers(mut self, keys: Arc<dyn RefreshKeys>) -> Self {
+        self.subject_keys = Some(keys);
         self
     }
 

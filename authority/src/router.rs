@@ -75,6 +75,7 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
             let request = Arc::new(Request::from_parts(parts, body));
             authority.learn_client(&request, source, clock.now()).await;
             authority.learn_keys(&request, source, clock.now()).await;
+            authority.learn_issuer_keys(&request, clock.now()).await;
             let response = run(authority.clone(), endpoint, request, source, clock.now()).await;
             authority.send_pings();
             match response.status() {

@@ -466,6 +466,23 @@ fn the_metadata_name_methods_and_endpoints() {
     let invalid = refused(400, "invalid_dpop_proof");
     assert_eq!(ask(HOST, mutual), invalid);
     assert_eq!(ask("mtls.example", &plain), invalid);
+    // HTTP/2 has `:authority` in the place of `Host`, and a target with a host goes before it.
+    let by_target = |host: Option<&str>, target: &str| {
+        let proof = proof(target);
+        let fields = [FORM, ("dpop", proof.as_str())];
+        let mut request = request("POST", mutual, &fields, &form(&BY_ID));
+        request.headers_mut().remove("host");
+        if let Some(host) = host {
+            let host = HeaderValue::from_str(host).unwrap();
+            request.headers_mut().insert("host", host);
+        }
+        request.extensions_mut().insert(own.clone());
+        judged(&send(&authority, &request, now()))
+    };
+    for host in [None, Some(HOST)] {
+        assert!(by_target(host, mutual).is_ok(), "{host:?}");
+        assert_eq!(by_target(host, &plain), invalid, "{host:?}");
+    }
     // Without certificates, nothing of it is there.
     let json = get(
         &common::authority(),

@@ -1,5 +1,6 @@
 //! The authorization servers that a resource trusts, and their keys.
 
+mod refresh;
 mod store;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -13,6 +14,7 @@ use aims_jose::key::VerifyingKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::names::{Issuer, root_slash_variant};
 
+pub use self::refresh::{RefreshFuture, RefreshKeys};
 pub use self::store::IssuerStore;
 use crate::{AccessTokenRules, Error, IssuerRules, TokenProfile};
 

@@ -17,7 +17,7 @@ pub use challenge::{
     dpop_challenge, insufficient_scope, insufficient_user_authentication,
 };
 pub use error::{BindingFailure, Error, NotAccessToken};
-pub use issuers::{IssuerStore, Issuers};
+pub use issuers::{IssuerStore, Issuers, RefreshFuture, RefreshKeys};
 pub use profile::{JwtProfile, Marker, ProfileName, TokenProfile};
 pub use resource::ProtectedResource;
 pub use rules::{AccessTokenRules, IssuerRules};

@@ -19,7 +19,7 @@ use std::time::Duration;
 use aims_fetch::{Document, Documents};
 use aims_jose::provider::Provider;
 use aims_jose::time::{Clock, UnixTime};
-use aims_oauth_rs::IssuerStore;
+use aims_oauth_rs::{IssuerStore, RefreshFuture, RefreshKeys};
 use aims_oauth_wire::Diagnostic;
 use aims_oauth_wire::names::Issuer;
 use aims_wimse_cred::{Bundle, TrustStore};
@@ -309,6 +309,12 @@ impl Resolve for PublishedKeys {
                 Resolved::Unchanged
             }
         })
+    }
+}
+
+impl RefreshKeys for PublishedKeys {
+    fn refresh_keys<'a>(&'a self, issuer: &'a str) -> RefreshFuture<'a> {
+        Box::pin(self.refresh(Keys::Issuer(issuer.to_owned())))
     }
 }
 

@@ -1,6 +1,9 @@
 //! Keys rotate, and a token with an unknown key causes a fetch.
 
+use std::sync::Arc;
+
 use aims::keys::PublishedKeys;
+use aims::oauth_rs::RefreshKeys;
 use aims::resolve::Keys;
 use tokio::time::{Instant, advance, sleep, timeout};
 
@@ -40,6 +43,31 @@ async fn an_unknown_key_is_fetched_once() {
         assert_eq!(one.await.unwrap(), "ok");
     }
     assert_eq!(admit(&guard, &web.bearer(AS, &old)).await, "ok");
+    assert_eq!(web.asked(JWKS), [0, 31]);
+}
+
+/// T-085: an authority that takes grants of the issuer has its keys fetched by the same rules.
+#[tokio::test(start_paused = true)]
+async fn an_authority_has_the_keys_fetched_once() {
+    let (web, old, new) = (Web::new(), key("old"), key("new"));
+    web.serve(JWKS, set(&[&old]));
+    let keys = at_jwks(&web);
+    keys.load().await.unwrap();
+    let refresh: Arc<dyn RefreshKeys> = Arc::new(keys);
+    web.serve(JWKS, set(&[&old, &new]));
+    advance(secs(31)).await;
+    let crowd: Vec<_> = (0..100)
+        .map(|_| {
+            let refresh = Arc::clone(&refresh);
+            tokio::spawn(async move { refresh.refresh_keys(AS).await })
+        })
+        .collect();
+    for one in crowd {
+        assert!(one.await.unwrap());
+    }
+    advance(secs(2)).await;
+    assert!(!refresh.refresh_keys(AS).await);
+    assert!(!refresh.refresh_keys("https://other.example").await);
     assert_eq!(web.asked(JWKS), [0, 31]);
 }
 

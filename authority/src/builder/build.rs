@@ -24,7 +24,7 @@ use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantTypes, JwtBearer, TokenExchange};
 use crate::oauth::{
     AuthorizationServer, LONGEST_GRANT, Registration, Registry, RemoteKeys, StatingClients,
-    TransactionService,
+    SubjectIssuers, TransactionService,
 };
 use crate::{Authority, Error, MemoryState, Purpose, Rate};
 
@@ -165,30 +165,26 @@ impl Builder {
         }
         let mutual_tls = self.certificates.mutual_tls(&base)?;
         let certificates = self.certificates.certificates()?;
+        let registry = Registry::new(self.resources, self.clients)?;
+        registry.check_certificates(certificates.as_ref())?;
+        let has_remote = self.client_keys.is_some();
+        registry.check_services(transactions.is_some(), has_exchange || leaves, has_remote)?;
+        let issuers = self.subject_issuers.as_ref();
+        self.domains.check(&base, &registry, issuers)?;
+        let stating = StatingClients::new(self.stated_subjects, &registry)?;
+        match &mut transactions {
+            Some(service) => service.stating = stating,
+            None => stating.check_unused()?,
+        }
+        let rules = self.registration.iter();
+        let rules = rules.chain(self.documents.iter().map(|it| &it.clients));
+        rules
+            .map(|it| &it.grants)
+            .try_for_each(|it| registry.check_grants(it))?;
+        let remote_keys = self.client_keys;
+        let remote_keys = remote_keys.map(|fetch| RemoteKeys::new(fetch, &registry));
         let oauth = AuthorizationServer {
-            registry: {
-                let registry = Registry::new(self.resources, self.clients)?;
-                registry.check_certificates(certificates.as_ref())?;
-                let has_remote = self.client_keys.is_some();
-                registry.check_services(
-                    transactions.is_some(),
-                    has_exchange || leaves,
-                    has_remote,
-                )?;
-                let issuers = self.subject_issuers.as_ref();
-                self.domains.check(&base, &registry, issuers)?;
-                let stating = StatingClients::new(self.stated_subjects, &registry)?;
-                match &mut transactions {
-                    Some(service) => service.stating = stating,
-                    None => stating.check_unused()?,
-                }
-                let rules = self.registration.iter();
-                let rules = rules.chain(self.documents.iter().map(|it| &it.clients));
-                rules
-                    .map(|it| &it.grants)
-                    .try_for_each(|it| registry.check_grants(it))?;
-                registry
-            },
+            registry,
             grants: GrantTypes::new(self.grants),
             ring: token_ring,
             lifetime: self.token_lifetime,
@@ -220,12 +216,15 @@ impl Builder {
             client_pushes: Meter::new(CLIENT_PUSHES),
             token_entries: Meter::new(token_entries(self.token_lifetime)),
             shows: Meter::new(SHOWS),
-            subject_issuers: self.subject_issuers,
+            subject_issuers: self.subject_issuers.map(|it| SubjectIssuers {
+                refresh: self.subject_keys,
+                ..it
+            }),
             policy_version: self.policy_version,
             registration: self.registration.map(Registration::new),
             documents: self.documents,
             domains: self.domains,
-            client_keys: self.client_keys.map(RemoteKeys::new),
+            client_keys: remote_keys,
             refresh_pause: self.refresh_pause,
             refresh_longest: self.refresh_longest,
             base: base.clone(),

@@ -7,7 +7,7 @@
 #[cfg(feature = "server")]
 use core::net::IpAddr;
 use core::time::Duration;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aims_fetch::{Fetch, Limits};
@@ -22,7 +22,7 @@ use http::{Request, Response};
 
 use super::documents::age;
 use super::registration::RATE;
-use super::resource::ClientMatcher;
+use super::resource::{ClientMatcher, Registry};
 use super::{AuthorizationServer, authorize};
 use crate::endpoint::{Methods, RefusalForm};
 use crate::identity::add;
@@ -34,7 +34,7 @@ const LONGEST: usize = 64 * 1_024;
 const LONGEST_URL: usize = 512;
 /// Maximum number of keys in a set.
 const MOST_KEYS: usize = 32;
-/// Maximum number of sets that are kept.
+/// Maximum number of sets that are kept of clients that described themselves.
 const MOST_SETS: usize = 1_024;
 /// Maximum time to fetch one.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,6 +103,9 @@ pub(crate) struct RemoteKeys {
         expect(dead_code, reason = "the router fetches")
     )]
     meter: Meter,
+    /// The URLs that the operator named. Their sets are kept beside the others, of which clients
+    /// can name ever new ones.
+    named: HashSet<String>,
     sets: Mutex<HashMap<String, Held>>,
     /// The URLs that are being fetched.
     #[cfg(feature = "server")]
@@ -126,10 +129,18 @@ impl Held {
 }
 
 impl RemoteKeys {
-    pub(crate) fn new(fetch: Arc<dyn Fetch>) -> Self {
+    pub(crate) fn new(fetch: Arc<dyn Fetch>, registry: &Registry) -> Self {
+        let url = |client: &Client| match &client.by {
+            ClientMatcher::Keys {
+                keys: ClientKeys::At(url),
+                ..
+            } => Some(url.clone()),
+            _ => None,
+        };
         Self {
             fetch,
             meter: Meter::new(RATE),
+            named: registry.clients().filter_map(url).collect(),
             sets: Mutex::default(),
             #[cfg(feature = "server")]
             flights: Mutex::default(),
@@ -165,8 +176,10 @@ impl RemoteKeys {
     /// Notes an attempt, so that the next one waits.
     fn note_attempt(&self, url: &str, now: UnixTime) {
         let mut sets = self.sets();
-        if sets.len() >= MOST_SETS && !sets.contains_key(url) {
-            let oldest = sets.iter().min_by_key(|(_, held)| held.tried);
+        let is_new = !sets.contains_key(url) && !self.named.contains(url);
+        let others = || sets.iter().filter(|(url, _)| !self.named.contains(*url));
+        if is_new && others().count() >= MOST_SETS {
+            let oldest = others().min_by_key(|(_, held)| held.tried);
             let oldest = oldest.map(|(url, _)| url.clone());
             oldest.map(|url| sets.remove(&url));
         }
@@ -392,16 +405,21 @@ mod tests {
         }
     }
 
-    /// Clients that name ever new URLs displace the set that was asked for longest ago, and no
-    /// more.
+    /// Clients that name ever new URLs displace the set of such a client that was asked for longest
+    /// ago, and none that the operator named.
     #[test]
     fn the_sets_are_bounded() {
-        let remote = RemoteKeys::new(Arc::new(Nowhere));
+        let own = "https://own.example/keys.json";
+        let client = Client::with_keys_at("own", own);
+        let registry = Registry::new(Vec::new(), vec![client]).unwrap();
+        let remote = RemoteKeys::new(Arc::new(Nowhere), &registry);
+        remote.note_attempt(own, aims_jose::time::at(0));
         for second in 0..=MOST_SETS {
             let now = aims_jose::time::at(u64::try_from(second).unwrap());
             remote.note_attempt(&format!("https://{second}.example/"), now);
         }
-        assert_eq!(remote.sets().len(), MOST_SETS);
+        assert_eq!(remote.sets().len(), MOST_SETS + 1);
+        assert!(remote.sets().contains_key(own));
         assert!(!remote.sets().contains_key("https://0.example/"));
         assert!(remote.sets().contains_key("https://1.example/"));
     }

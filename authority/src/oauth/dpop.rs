@@ -5,10 +5,9 @@ use aims_jose::provider::Provider;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::dpop::{self, Binding, DpopRules, Nonce, UnverifiedProof};
 use aims_replay::ReplayStore;
-use http::HeaderMap;
-use http::header::HOST;
+use http::{HeaderMap, Request};
 
-use crate::Error;
+use crate::{Error, answer};
 
 /// The rules for proofs at this server.
 #[derive(Debug)]
@@ -33,8 +32,8 @@ pub(crate) struct ProvenDpop {
 impl DpopPolicy {
     /// Returns the URL of the token endpoint that a request was sent to: that for mutual TLS, if it
     /// has the host of that one.
-    pub(crate) fn token_url(&self, headers: &HeaderMap) -> &str {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    pub(crate) fn token_url<T>(&self, request: &Request<T>) -> &str {
+        let host = answer::host(request);
         let alias = self
             .alias
             .as_ref()

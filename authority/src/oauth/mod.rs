@@ -15,6 +15,7 @@ mod family;
 pub(crate) mod grant;
 mod grant_list;
 pub(crate) mod introspect;
+mod issuer_keys;
 mod metadata;
 mod opaque;
 mod presented;
@@ -371,7 +372,7 @@ impl AuthorizationServer {
         }
         let store = self.replay.as_ref();
         let sender = client.sender(call.source);
-        let target = self.dpop.token_url(headers);
+        let target = self.dpop.token_url(call.request);
         let proven = self.dpop.verify_at(headers, target, &sender, store, now)?;
         client.dpop = proven.as_ref().map(|it| it.thumbprint);
         if client.client.requires_dpop && client.dpop.is_none() {

@@ -10,14 +10,14 @@ use aims_oauth_wire::dpop::DPOP;
 use aims_replay::Error as Replay;
 use aims_wimse_cred::{Wit, WitRules};
 use aims_wimse_wpt::fields;
-use http::header::{AUTHORIZATION, HOST};
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request};
 
 use super::{authenticated, by_field, failed};
-use crate::Error;
 use crate::base::Base;
 use crate::endpoint::Call;
 use crate::oauth::{Authenticated, AuthorizationServer};
+use crate::{Error, answer};
 
 /// The fields of a signature (RFC 9421 §4).
 const FIELDS: [&str; 2] = ["signature-input", "signature"];
@@ -78,7 +78,7 @@ impl AuthorizationServer {
         let trust = self.identity.refreshed_trust(now)?.snapshot();
         let wit = Wit::verify(text, &trust, &WitRules::wit_svid(), now).map_err(failed)?;
         let client = self.workload(wit.id(), now)?;
-        let base = self.base_of(call.request.headers());
+        let base = self.base_of(call.request);
         let message = Received {
             request: call.request,
             base,
@@ -105,8 +105,8 @@ impl AuthorizationServer {
     }
 
     /// Returns the base URL that a request was sent to: that for mutual TLS, if it has its host.
-    fn base_of(&self, headers: &HeaderMap) -> &Base {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    fn base_of<T>(&self, request: &Request<T>) -> &Base {
+        let host = answer::host(request);
         let alias = self
             .mutual_tls
             .as_ref()

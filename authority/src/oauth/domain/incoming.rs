@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use aims_jose::alg::AlgorithmSet;
 use aims_jose::jws::Header;
-use aims_oauth_rs::IssuerStore;
+use aims_oauth_rs::{IssuerStore, RefreshKeys};
 use aims_oauth_wire::delegate::ScopeTable;
 use aims_oauth_wire::names::Issuer;
 
@@ -78,6 +78,8 @@ impl Profile {
 pub struct IncomingGrants {
     pub(crate) issuer: Issuer,
     pub(crate) keys: Arc<IssuerStore>,
+    /// Fetches the keys again.
+    pub(crate) refresh: Option<Arc<dyn RefreshKeys>>,
     pub(crate) subjects: Arc<dyn MapSubject>,
     pub(crate) profiles: BTreeSet<Profile>,
     pub(crate) algorithms: AlgorithmSet,
@@ -93,13 +95,15 @@ impl IncomingGrants {
     /// Creates the rules for this issuer. The store names it and has its keys. `subjects` says who
     /// its subjects are here; a subject that it does not know gets no token.
     ///
-    /// The rules hold the store alone. If `aims::keys::PublishedKeys` fills it, keep these keys as
-    /// long as the server runs: nothing else fetches the issuer's next keys.
+    /// If `aims::keys::PublishedKeys` fills the store, give them to
+    /// [`refreshed_by`](Self::refreshed_by) as well, or keep them as long as the server runs:
+    /// nothing else fetches the issuer's next keys.
     #[must_use]
     pub fn new(issuer: Issuer, keys: Arc<IssuerStore>, subjects: Arc<dyn MapSubject>) -> Self {
         Self {
             issuer,
             keys,
+            refresh: None,
             subjects,
             profiles: BTreeSet::new(),
             algorithms: AlgorithmSet::ALL,
@@ -109,6 +113,17 @@ impl IncomingGrants {
             context: BTreeSet::new(),
             public_clients: BTreeSet::new(),
         }
+    }
+
+    /// Has the keys of the issuer fetched again if a grant names an unknown key, or they are stale.
+    /// By default such a grant is refused.
+    ///
+    /// `aims::keys::PublishedKeys` fetches what it holds once for all requests that wait, and again
+    /// after a pause at the earliest. [`Authority::router`](crate::Authority::router) waits for it.
+    #[must_use]
+    pub fn refreshed_by(mut self, keys: Arc<dyn RefreshKeys>) -> Self {
+        self.refresh = Some(keys);
+        self
     }
 
     /// Accepts JWT grants without a type of their own: those of identity chaining

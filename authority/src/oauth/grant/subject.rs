@@ -10,7 +10,7 @@ use std::sync::Arc;
 use aims_jose::jws::Unverified;
 use aims_jose::jwt::{NumericDate, present};
 use aims_jose::time::{UnixTime, at};
-use aims_oauth_rs::{AccessToken, AccessTokenRules, IssuerStore};
+use aims_oauth_rs::{AccessToken, AccessTokenRules, IssuerStore, RefreshKeys};
 use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable};
 use aims_oauth_wire::names::ScopeSet;
 use serde::Deserialize;
@@ -67,6 +67,8 @@ pub trait MapSubject: fmt::Debug + Send + Sync {
 pub(crate) struct SubjectIssuers {
     pub(crate) store: Arc<IssuerStore>,
     pub(crate) subjects: Arc<dyn MapSubject>,
+    /// Fetches the keys of the store again.
+    pub(crate) refresh: Option<Arc<dyn RefreshKeys>>,
 }
 
 /// A subject token.
