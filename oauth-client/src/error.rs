@@ -128,6 +128,16 @@ pub enum Error {
         /// The finding.
         reason: &'static str,
     },
+    /// The server granted other authorization details than the requested ones, or does not state
+    /// them (RFC 9396 §7).
+    #[error(
+        "the server granted other authorization details than the requested ones: {reason}; if that \
+         is intended, accept it by `TokenRules::accept_other_details` or `accept_unstated_details`"
+    )]
+    GrantedDetails {
+        /// The finding, with the types as the message shows them.
+        reason: Box<str>,
+    },
     /// The authorization details have another form (RFC 9396 §2).
     #[error("invalid authorization details: expected a JSON array of objects with a `type`")]
     Details,
@@ -403,6 +413,7 @@ impl Error {
         Self::Transaction { .. } => Mismatch "grant.transaction",
         Self::Approval { .. } => Mismatch "grant.approval",
         Self::Details => Configuration "grant.details",
+        Self::GrantedDetails { .. } => Forbidden "grant.other_details",
         Self::Redirect => Configuration "authorize.redirect",
         Self::UnsupportedServer { .. } => Forbidden "authorize.unsupported",
         Self::Callback { .. } => Malformed "authorize.response",

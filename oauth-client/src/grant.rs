@@ -14,6 +14,7 @@ use crate::Error;
 mod certificate;
 mod ciba;
 mod client_credentials;
+mod details;
 mod device;
 mod exchange;
 mod flow;
@@ -152,6 +153,18 @@ pub trait Grant: Debug + Send + Sync {
         None
     }
 
+    /// Returns the authorization details that the server granted before, as JSON. They count as
+    /// [`granted_before`](Self::granted_before) does.
+    fn details_granted_before(&self) -> Option<&str> {
+        None
+    }
+
+    /// Returns whether [`judge`](Self::judge) judges the granted authorization details. Otherwise,
+    /// they must be the requested ones or fewer (RFC 9396 §7).
+    fn judges_details(&self) -> bool {
+        false
+    }
+
     /// Returns the name under which tokens of this grant are cached. Tokens of grants with equal
     /// names and targets are interchangeable. Defaults to the grant type.
     fn cached_as(&self) -> &str {
@@ -209,6 +222,14 @@ impl<G: Grant + ?Sized> Grant for std::sync::Arc<G> {
 
     fn granted_before(&self) -> Option<&ScopeSet> {
         (**self).granted_before()
+    }
+
+    fn details_granted_before(&self) -> Option<&str> {
+        (**self).details_granted_before()
+    }
+
+    fn judges_details(&self) -> bool {
+        (**self).judges_details()
     }
 
     fn cached_as(&self) -> &str {

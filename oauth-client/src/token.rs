@@ -48,6 +48,8 @@ pub(crate) struct Extras {
     pub(crate) user: Option<User>,
     /// The certificate that the token is bound to.
     pub(crate) certificate: Option<CertificateThumbprint>,
+    /// The granted authorization details.
+    pub(crate) details: Option<Box<str>>,
 }
 
 /// The user and the session of an ID token.
@@ -211,6 +213,15 @@ impl Token {
     #[must_use]
     pub const fn scopes(&self) -> &ScopeSet {
         &self.scopes
+    }
+
+    /// Returns the granted authorization details as JSON (RFC 9396 §7), if the server stated them.
+    ///
+    /// They may be fewer than the requested ones. They are others only if that was
+    /// [accepted](crate::TokenRules::accept_other_details).
+    #[must_use]
+    pub fn details(&self) -> Option<&str> {
+        self.extras.as_ref()?.details.as_deref()
     }
 
     /// Returns when the token expires, according to the server.

@@ -428,6 +428,7 @@ fn codes_are_unique_and_complete() {
             asked: Attempts::new(),
         },
         Error::DpopRequired { reason: "" },
+        Error::GrantedDetails { reason: "".into() },
         Error::Unbound,
         Error::CertificateUnsupported,
         Error::CertificateUnbound,

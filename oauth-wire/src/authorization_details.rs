@@ -23,8 +23,8 @@ use serde_json::value::RawValue;
 pub use tool::ToolDetail;
 
 use crate::Error;
-use crate::delegate::Verdict;
 use crate::delegate::claim::{members, parsed, text, texts};
+use crate::delegate::{Entry as Compared, Verdict};
 use crate::names::root_slash_variant;
 
 /// The maximum number of entries.
@@ -170,6 +170,41 @@ impl AuthorizationDetails {
     /// Iterates over `type` of each entry.
     pub fn types(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|entry| &*entry.kind)
+    }
+
+    /// Iterates over `type` of each entry that no entry of `asked` covers.
+    ///
+    /// Entries of the type `aims_tool` are compared member by member, and those of any other type
+    /// must be equal (RFC 8785), as in [`delegate`](crate::delegate).
+    ///
+    /// ```
+    /// use aims_oauth_wire::authorization_details::AuthorizationDetails;
+    ///
+    /// let asked = r#"[{"type":"aims_tool","actions":["read"]},{"type":"pay","amount":5}]"#;
+    /// let granted = r#"[{"type":"aims_tool","actions":["read"]},{"type":"pay","amount":6}]"#;
+    /// let asked = AuthorizationDetails::parse(asked)?;
+    /// let granted = AuthorizationDetails::parse(granted)?;
+    /// assert!(granted.beyond(&asked).eq(["pay"]));
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
+    pub fn beyond(&self, asked: &Self) -> impl Iterator<Item = &str> {
+        let asked = asked.0.iter().filter_map(|it| Compared::read(&it.json));
+        let asked: Vec<Compared> = asked.collect();
+        let is_covered = move |entry: &Entry| {
+            Compared::read(&entry.json).is_some_and(|granted| {
+                let verdicts = asked.iter().map(|own| own.compare_whole(&granted));
+                verdicts.into_iter().any(Verdict::is_no_more)
+            })
+        };
+        let beyond = self.0.iter().filter(move |entry| !is_covered(entry));
+        beyond.map(|entry| &*entry.kind)
+    }
+
+    /// Returns the entries of both.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
     }
 
     /// Iterates over the entries of one type that are for this resource. Others permit nothing

@@ -69,6 +69,14 @@ impl<G: Grant> Grant for ForCall<G> {
         self.grant.granted_before()
     }
 
+    fn details_granted_before(&self) -> Option<&str> {
+        self.grant.details_granted_before()
+    }
+
+    fn judges_details(&self) -> bool {
+        true
+    }
+
     fn cached_as(&self) -> &str {
         self.grant.cached_as()
     }

@@ -260,6 +260,11 @@ impl<A: Acting> Grant for TokenExchange<A> {
             .flatten()
     }
 
+    /// The details may be those of the subject token, with which `judge` compares them.
+    fn judges_details(&self) -> bool {
+        self.target.details().is_none()
+    }
+
     fn cached_as(&self) -> &str {
         self.name.get_or_init(|| self.named())
     }

@@ -140,6 +140,8 @@ impl<T> TokenFlow<T> {
             certificate: called.certificate,
             refresh_token: self.grant.refresh_token(&response),
             granted: self.grant.granted_before(),
+            details: self.grant.details_granted_before(),
+            judges_details: self.grant.judges_details(),
         };
         let result = (self.read)(&response, &received, now)?;
         self.grant.judge(&response, now)?;

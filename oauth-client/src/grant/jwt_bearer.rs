@@ -173,6 +173,11 @@ impl Grant for JwtBearer {
         Ok(())
     }
 
+    /// The details may be those of the assertion.
+    fn judges_details(&self) -> bool {
+        self.target.details().is_none()
+    }
+
     fn cached_as(&self) -> &str {
         self.cached_as
     }

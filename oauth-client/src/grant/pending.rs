@@ -12,8 +12,8 @@ use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::{ResponseRules, TokenRequest, TokenResponse, TokenType};
 use http::{Request, Response};
 
-use super::certificate;
 use super::{Grant, Target, TokenRules};
+use super::{certificate, details};
 use crate::call::endpoint;
 use crate::token::{Extras, User};
 use crate::{DpopKey, Error, Token};
@@ -95,6 +95,8 @@ impl PendingToken {
     ///   not bound to the [certificate](Authenticate::certificate) of the client.
     /// - `grant.scope` if the token has scopes that were not requested (RFC 6749 §3.3) and that is
     ///   not [accepted](TokenRules::accept_unrequested_scopes).
+    /// - `grant.other_details` if the response has authorization details, and scopes were requested
+    ///   (RFC 9396 §7).
     /// - `grant.expired` if the token has no lifetime left.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
         let response = TokenResponse::parse_with(answer, &self.response)?;
@@ -106,6 +108,8 @@ impl PendingToken {
             certificate: self.certificate,
             refresh_token: None,
             granted: None,
+            details: None,
+            judges_details: false,
         };
         access_token(&response, &received, now)
     }
@@ -124,6 +128,10 @@ pub(crate) struct Received<'a> {
     pub(crate) refresh_token: Option<SecretText>,
     /// The scopes that were granted before, which count if the response states none.
     pub(crate) granted: Option<&'a ScopeSet>,
+    /// The authorization details that were granted before.
+    pub(crate) details: Option<&'a str>,
+    /// Whether the grant judges the granted details.
+    pub(crate) judges_details: bool,
 }
 
 /// Reads an access token.
@@ -141,6 +149,7 @@ pub(super) fn access_token(
     };
     let certificate = certificate::bound(response.access_token(), received)?;
     received.check_scope(response.scope())?;
+    let details = details::granted(response, received)?;
     let asked = received.granted.unwrap_or_else(|| received.target.scopes());
     // Clones share what is equal to what was asked for.
     let scopes = response.scope().filter(|it| *it != asked).unwrap_or(asked);
@@ -156,6 +165,7 @@ pub(super) fn access_token(
         id_token: response.id_token().cloned(),
         user: response.id_token().and_then(User::of),
         certificate,
+        details: details.map(Into::into),
     }))
 }
 

@@ -29,6 +29,7 @@ pub struct Refresh {
     target: Target,
     token: SecretText,
     granted: ScopeSet,
+    details: Option<Box<str>>,
     rules: TokenRules,
 }
 
@@ -38,7 +39,8 @@ impl Refresh {
     #[must_use]
     pub fn of(token: &Token, target: Target, rules: TokenRules) -> Option<Self> {
         let refresh = token.refresh_token().cloned()?;
-        Some(Self::new(target, refresh, token.scopes.clone(), rules))
+        let renewal = Self::new(target, refresh, token.scopes.clone(), rules);
+        Some(renewal.after(token.details()))
     }
 
     pub(crate) const fn new(
@@ -51,8 +53,15 @@ impl Refresh {
             target,
             token,
             granted,
+            details: None,
             rules,
         }
+    }
+
+    /// Sets the authorization details that were granted before.
+    pub(crate) fn after(mut self, details: Option<&str>) -> Self {
+        self.details = details.map(Into::into);
+        self
     }
 }
 
@@ -88,6 +97,10 @@ impl Grant for Refresh {
 
     fn granted_before(&self) -> Option<&ScopeSet> {
         Some(&self.granted)
+    }
+
+    fn details_granted_before(&self) -> Option<&str> {
+        self.details.as_deref()
     }
 }
 

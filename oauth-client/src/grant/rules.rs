@@ -15,6 +15,8 @@ use aims_oauth_wire::names::ScopeSet;
 pub struct TokenRules {
     pub(crate) wider_scopes: bool,
     pub(crate) unrequested_scopes: ScopeSet,
+    pub(crate) unrequested_details: Vec<Box<str>>,
+    pub(crate) unstated_details: bool,
     pub(crate) comma_separated_scopes: bool,
     pub(crate) missing_token_type: bool,
     pub(crate) unbound_tokens: bool,
@@ -30,6 +32,8 @@ impl TokenRules {
         Self {
             wider_scopes: false,
             unrequested_scopes: ScopeSet::new(),
+            unrequested_details: Vec::new(),
+            unstated_details: false,
             comma_separated_scopes: false,
             missing_token_type: false,
             unbound_tokens: false,
@@ -99,6 +103,35 @@ impl TokenRules {
     #[must_use]
     pub const fn accept_wider_scopes(mut self) -> Self {
         self.wider_scopes = true;
+        self
+    }
+
+    /// Accepts granted authorization details of these types that are not the requested ones, for a
+    /// server that enriches them (RFC 9396 §7.1). Read [`Token::details`](crate::Token::details)
+    /// before the token is used. If it is called twice, the last call wins.
+    ///
+    /// ```
+    /// use aims_oauth_client::TokenRules;
+    ///
+    /// let bank = TokenRules::new().accept_other_details(["account_information"]);
+    /// # let _ = bank;
+    /// ```
+    #[must_use]
+    pub fn accept_other_details<T: Into<Box<str>>>(
+        mut self,
+        types: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.unrequested_details = types.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Accepts a token although the server does not state which of the requested authorization
+    /// details it granted, as RFC 9396 §7 requires.
+    ///
+    /// A server that ignores them gives a token that they do not restrict.
+    #[must_use]
+    pub const fn accept_unstated_details(mut self) -> Self {
+        self.unstated_details = true;
         self
     }
 

@@ -178,17 +178,16 @@ impl Asker {
         let mut refused = None;
         if let Some(text) = held.record.refresh_token.clone() {
             let resource = grant.target().resource();
-            let granted = held.record.token(resource, self.dpop.as_ref());
-            let granted = granted.map_or_else(
-                || grant.target().scopes().clone(),
-                |token| token.scopes().clone(),
-            );
+            let before = held.record.token(resource, self.dpop.as_ref());
+            let asked = grant.target().scopes();
+            let granted = before.as_ref().map_or(asked, Token::scopes);
             let refresh = Refresh::new(
                 grant.target().clone(),
                 text.into(),
-                granted,
+                granted.clone(),
                 self.rules.clone(),
             );
+            let refresh = refresh.after(before.as_ref().and_then(Token::details));
             let refresh: Arc<dyn Grant> = Arc::new(refresh);
             let user = held.record.user.clone();
             match self.in_time(self.request(&refresh, user)).await {

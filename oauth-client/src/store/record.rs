@@ -29,6 +29,8 @@ pub(crate) struct Record {
     pub(crate) of: Owner,
     /// The thumbprint of the certificate that the token is bound to.
     certificate: Option<String>,
+    /// The granted authorization details.
+    details: Option<String>,
     pub(crate) lease: Option<Lease>,
 }
 
@@ -83,6 +85,7 @@ impl Record {
             user: token.user().cloned(),
             of,
             certificate: token.certificate().map(|it| it.to_string()),
+            details: token.details().map(str::to_owned),
             lease: None,
         }
     }
@@ -148,6 +151,7 @@ impl Record {
             id_token: self.id_token.clone().map(SecretText::new),
             user: self.user.clone(),
             certificate: certificate.transpose().ok()?,
+            details: self.details.as_deref().map(Into::into),
         }))
     }
 }
