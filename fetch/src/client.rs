@@ -190,8 +190,7 @@ impl Fetcher {
 impl Fetch for Fetcher {
     fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
         Box::pin(async move {
-            let timeout = Limits::of(&request).timeout();
-            let timeout = timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout));
+            let timeout = Limits::of(&request).timeout_of(self.timeout);
             tokio::time::timeout(timeout, self.follow(request))
                 .await
                 .or(Err(Error::Timeout))?

@@ -69,8 +69,8 @@ impl<T: Fetch + ?Sized> Fetch for &T {
     }
 }
 
-/// Limits of one request, stored in its [extensions](Request::extensions). They can only be
-/// stricter than those of the client.
+/// Limits of one request, stored in its [extensions](Request::extensions). They are stricter than
+/// those of the client, except for its [patience](Self::with_patience).
 ///
 /// ```
 /// use std::time::Duration;
@@ -87,6 +87,7 @@ impl<T: Fetch + ?Sized> Fetch for &T {
 pub struct Limits {
     max_body: Option<usize>,
     timeout: Option<Duration>,
+    patience: Option<Duration>,
 }
 
 impl Limits {
@@ -96,6 +97,7 @@ impl Limits {
         Self {
             max_body: None,
             timeout: None,
+            patience: None,
         }
     }
 
@@ -110,6 +112,14 @@ impl Limits {
     #[must_use]
     pub const fn with_timeout(mut self, most: Duration) -> Self {
         self.timeout = Some(most);
+        self
+    }
+
+    /// Sets a maximum time that counts if it is longer than that of the client, for a server that
+    /// holds the request until it has something to say (long polling).
+    #[must_use]
+    pub const fn with_patience(mut self, most: Duration) -> Self {
+        self.patience = Some(most);
         self
     }
 
@@ -138,6 +148,13 @@ impl Limits {
     #[must_use]
     pub const fn timeout(self) -> Option<Duration> {
         self.timeout
+    }
+
+    /// Returns the maximum time of the whole exchange for a client whose own maximum is `client`.
+    #[must_use]
+    pub fn timeout_of(self, client: Duration) -> Duration {
+        let most = self.patience.map_or(client, |it| it.max(client));
+        self.timeout.map_or(most, |it| it.min(most))
     }
 }
 
@@ -183,6 +200,17 @@ mod tests {
         limits.apply(&mut request);
         assert_eq!(Limits::of(&request).max_body(), Some(7));
         assert_eq!(Limits::of(&request).timeout(), None);
+        let (second, hour) = (Duration::from_secs(1), Duration::from_secs(3600));
+        for (limits, expected) in [
+            (limits, 15 * second),
+            (limits.with_timeout(second), second),
+            (limits.with_timeout(hour), 15 * second),
+            (limits.with_patience(hour), hour),
+            (limits.with_patience(second), 15 * second),
+            (limits.with_patience(hour).with_timeout(second), second),
+        ] {
+            assert_eq!(limits.timeout_of(15 * second), expected);
+        }
         let mut answer = Response::new(Vec::new());
         assert!(FinalUrl::of(&answer).is_none());
         FinalUrl::set(&mut answer, Uri::from_static("https://as.example/jwks"));

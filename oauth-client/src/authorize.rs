@@ -15,7 +15,7 @@ use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata, Switch};
 use url::Url;
 
-use crate::{DpopKey, Error, Step, Target};
+use crate::{DpopKey, Error, Step, Target, TokenRules};
 
 mod callback;
 mod code;
@@ -77,6 +77,7 @@ pub struct AuthorizationRequest {
     accepts_unlisted_pkce: bool,
     pushes: bool,
     signer: Option<AnySigner>,
+    rules: TokenRules,
 }
 
 impl AuthorizationRequest {
@@ -89,7 +90,15 @@ impl AuthorizationRequest {
             accepts_unlisted_pkce: false,
             pushes: true,
             signer: None,
+            rules: TokenRules::new(),
         }
+    }
+
+    /// Sets which deviations of the server are accepted. Of these,
+    /// [`omit_resource`](TokenRules::omit_resource) applies to this request.
+    pub fn with_rules(mut self, rules: TokenRules) -> Self {
+        self.rules = rules;
+        self
     }
 
     /// Requests a login of one of these classes (RFC 9470 §4). They are separated by spaces.
@@ -173,8 +182,10 @@ impl AuthorizationRequest {
             ("state", state.expose().into()),
             ("code_challenge", sha256_base64url(verifier.expose()).into()),
             ("code_challenge_method", "S256".into()),
-            ("resource", self.target.resource().as_str().into()),
         ];
+        if !self.rules.omits_resource {
+            parameters.push(("resource", self.target.resource().as_str().into()));
+        }
         let scopes = self.target.scopes();
         let scopes = (!scopes.is_empty()).then(|| scopes.to_string());
         parameters.extend(scopes.map(|scopes| ("scope", scopes.into())));
@@ -188,6 +199,7 @@ impl AuthorizationRequest {
         let endpoint = Url::parse(endpoint.as_str()).map_err(|_invalid| Error::Interrupted)?;
         let authorizing = Authorizing {
             url: String::new(),
+            expires: None,
             state,
             verifier,
             nonce,

@@ -13,6 +13,7 @@ use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::{MetadataSigner, ServerMetadata};
 use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 
+use crate::grant::details;
 use crate::source::drop_stored;
 use crate::store::TokenStore;
 use crate::{
@@ -94,6 +95,8 @@ struct Settings {
     tell: Option<Arc<Tell>>,
     store: Option<Arc<dyn TokenStore>>,
     requested: Option<ScopeSet>,
+    /// Authorization details in canonical form.
+    details: Option<Box<str>>,
 }
 
 /// The identity provider of a user, who is logged in there.
@@ -179,6 +182,7 @@ impl Connector {
             tell: None,
             store: None,
             requested: None,
+            details: None,
         }))
     }
 
@@ -375,6 +379,17 @@ impl Connector {
     /// Requests these scopes, whatever the tool lists. A later challenge may widen them.
     pub fn request_scopes(self, scopes: ScopeSet) -> Self {
         self.with(|settings| settings.requested = Some(scopes))
+    }
+
+    /// Requests these authorization details (RFC 9396) with every grant: a JSON array of objects
+    /// that each have a `type`.
+    ///
+    /// # Errors
+    ///
+    /// `grant.details` if the text has another form.
+    pub fn request_details(self, json: &str) -> Result<Self, Error> {
+        let details = details(json)?;
+        Ok(self.with(|settings| settings.details = Some(details)))
     }
 
     /// Keeps the tokens, the registrations, the scopes of logins and the keys of

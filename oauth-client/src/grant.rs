@@ -25,7 +25,7 @@ mod refresh;
 mod rules;
 mod target;
 
-pub use ciba::{Backchannel, BackchannelFlow, BackchannelRequest, Pings};
+pub use ciba::{Backchannel, BackchannelFlow, BackchannelRequest, Pings, UserHint};
 #[cfg(feature = "tokio")]
 pub(crate) use client_credentials::CLIENT_CREDENTIALS;
 pub use client_credentials::ClientCredentials;
@@ -43,6 +43,8 @@ pub use pending::PendingToken;
 pub use refresh::{Refresh, UserGrant};
 pub use rules::TokenRules;
 pub use target::Target;
+#[cfg(feature = "tokio")]
+pub(crate) use target::details;
 
 /// A way to get an access token.
 ///
@@ -129,6 +131,12 @@ pub trait Grant: Debug + Send + Sync {
         None
     }
 
+    /// Returns how long one request may take, if that may be longer than what the HTTP client
+    /// allows otherwise: for a server that holds requests (long polling). Defaults to `None`.
+    fn answered_within(&self) -> Option<Duration> {
+        None
+    }
+
     /// Judges a response that is a usable token, by what this grant requested. Accepts it by
     /// default.
     ///
@@ -210,6 +218,10 @@ impl<G: Grant + ?Sized> Grant for std::sync::Arc<G> {
 
     fn poll_unanswered(&self, last: Option<Duration>, now: UnixTime) -> Option<Duration> {
         (**self).poll_unanswered(last, now)
+    }
+
+    fn answered_within(&self) -> Option<Duration> {
+        (**self).answered_within()
     }
 
     fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {

@@ -50,7 +50,7 @@ pub use grant::{
     Delegation, DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest, Grant, GrantAudience, IdJag,
     IdJagRequest, Impersonation, JwtBearer, JwtGrant, JwtGrantRequest, NoActor, PendingToken,
     Pings, Refresh, SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, TransactionToken,
-    TransactionTokenRequest, UserGrant,
+    TransactionTokenRequest, UserGrant, UserHint,
 };
 pub use identity::{
     ApplicationType, ClientMetadata, Identities, Identity, ManagementFlow, Registered,

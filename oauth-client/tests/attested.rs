@@ -423,3 +423,29 @@ async fn a_dpop_proof_proves_the_attested_key() {
     let ended = combined(&ended.with_dpop_proof(), Some(&instance), &json!({})).await;
     assert_eq!(refused(ended), "oauth.authenticate");
 }
+
+/// ATT-06: the server names the algorithms of attestations and the ways of proving their key.
+#[tokio::test(start_paused = true)]
+async fn the_server_names_what_it_takes() {
+    let refused = "oauth.authenticate";
+    let methods = "client_attestation_pop_methods_supported";
+    let algorithms = "client_attestation_signing_alg_values_supported";
+    for (members, expected) in [
+        (json!({}), "ok"),
+        (
+            json!({methods: ["dpop_combined", "attestation_pop_jwt"]}),
+            "ok",
+        ),
+        (json!({methods: ["dpop_combined"]}), refused),
+        (json!({methods: ["none"]}), refused),
+        (json!({algorithms: ["RS256", "ES256"]}), "ok"),
+        (json!({algorithms: ["RS256"]}), refused),
+    ] {
+        let script = Script::new(|_, _| granted());
+        let (client, _) = good();
+        let found = token(&script, client, &members).await;
+        assert_eq!(code(found), expected, "{members}");
+        let sent = usize::from(expected == "ok");
+        assert_eq!(script.requests().len(), sent, "{members}");
+    }
+}

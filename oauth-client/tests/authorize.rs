@@ -202,6 +202,15 @@ fn a_request_is_signed() {
     assert!(claims["authorization_details"].is_array());
     // Without a key, such a server is refused.
     assert_eq!(code(begin(rich(), &required)), "authorize.unsupported");
+    // The algorithm is one of the server.
+    for (algorithms, expected) in [
+        (json!(["RS256", "ES256"]), "ok"),
+        (json!(["RS256", "none"]), "authorize.unsupported"),
+    ] {
+        let members = json!({"request_object_signing_alg_values_supported": algorithms});
+        let signed = begin(rich().signed(Arc::clone(&key)), &members);
+        assert_eq!(code(signed), expected);
+    }
 }
 
 /// Answers by their query, with `{state}` for that of the request.
@@ -396,12 +405,15 @@ async fn an_id_token_is_that_of_the_login() {
         (json!({"aud": "other"}), "authorize.id_token"),
         (json!({"nonce": "other"}), "authorize.id_token"),
         (json!({"nonce": null}), "authorize.id_token"),
+        (json!({"exp": NOW - 59}), "ok"),
+        (json!({"exp": NOW - 60}), "authorize.id_token"),
+        (json!({"exp": null}), "authorize.id_token"),
     ] {
         let asked = AuthorizationRequest::new(REDIRECT.parse().unwrap(), target("openid read"));
         let authorizing = begin(asked, &json!({})).unwrap();
         let sent = pairs(authorizing.url());
         let mut claims = json!({"iss": "https://as.example", "aud": "app", "sub": "alice",
-            "nonce": sent["nonce"]});
+            "nonce": sent["nonce"], "exp": NOW + 300});
         for (name, value) in changes.as_object().unwrap() {
             claims[name] = value.clone();
         }

@@ -1,5 +1,6 @@
 //! The certificate of a client, to which a token can be bound (RFC 8705 §3).
 
+mod names;
 mod source;
 
 use core::fmt;

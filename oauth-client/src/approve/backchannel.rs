@@ -15,7 +15,9 @@ use aims_oauth_wire::names::ScopeSet;
 use super::asker::Asker;
 use super::{ApprovalRequest, Approve, ApproveFuture};
 use crate::step::drive;
-use crate::{BackchannelRequest, DpopKey, Error, Pings, Progress, Token, TokenRules};
+use crate::{
+    BackchannelRequest, DpopKey, Error, Pings, Progress, ReceiveFuture, Token, TokenRules, UserHint,
+};
 
 /// Asks a person on the person's own device, by backchannel authentication (OpenID CIBA Core 1.0).
 ///
@@ -44,27 +46,33 @@ use crate::{BackchannelRequest, DpopKey, Error, Pings, Progress, Token, TokenRul
 #[must_use = "give it to an agent, or call `approve`"]
 pub struct ByBackchannel {
     asker: Asker,
-    login_hint: SecretText,
+    hint: UserHint,
+    user_code: Option<Arc<AskCode>>,
+    patience: Option<Duration>,
     acr_values: Option<SecretText>,
     expiry: Option<Duration>,
     signer: Option<AnySigner>,
     pings: Option<Pings>,
 }
 
+type AskCode = dyn Fn() -> ReceiveFuture<'static, SecretText> + Send + Sync;
+
 /// How long a ping is awaited before the server is polled anyway.
 const MAX_UNPINGED: Duration = Duration::from_secs(30);
 
 impl ByBackchannel {
-    /// Creates the approval by the person of this `login_hint` at the server.
+    /// Creates the approval by the person of this hint at the server, such as a `login_hint`.
     pub fn new(
         client: impl Authenticate + 'static,
         server: impl Into<Arc<ServerMetadata>>,
         http: impl Fetch + 'static,
-        login_hint: impl Into<SecretText>,
+        hint: impl Into<UserHint>,
     ) -> Self {
         Self {
             asker: Asker::new(client, server, http),
-            login_hint: login_hint.into(),
+            hint: hint.into(),
+            user_code: None,
+            patience: None,
             acr_values: None,
             expiry: None,
             signer: None,
@@ -117,6 +125,38 @@ impl ByBackchannel {
         self
     }
 
+    /// Sets a function that asks the person for the user code, which only the person knows. It is
+    /// called for each request, at a server that takes such codes (CIBA Core §4). The code is sent
+    /// and not kept.
+    ///
+    /// ```
+    /// use aims_jose::secret::SecretText;
+    /// use aims_oauth_client::{ByBackchannel, Error};
+    ///
+    /// /// `ask` reads the code from the terminal.
+    /// fn with_code(approval: ByBackchannel, ask: fn() -> Result<String, Error>) -> ByBackchannel {
+    ///     approval.user_code(move || {
+    ///         let code = ask().map(SecretText::new);
+    ///         Box::pin(std::future::ready(code))
+    ///     })
+    /// }
+    /// ```
+    pub fn user_code(
+        mut self,
+        ask: impl Fn() -> ReceiveFuture<'static, SecretText> + Send + Sync + 'static,
+    ) -> Self {
+        self.user_code = Some(Arc::new(ask));
+        self
+    }
+
+    /// Sets how long one request for the token may take. See [`Backchannel::answered_within`].
+    ///
+    /// [`Backchannel::answered_within`]: crate::Backchannel::answered_within
+    pub const fn answered_within(mut self, most: Duration) -> Self {
+        self.patience = Some(most);
+        self
+    }
+
     /// Sets how long the person has. Defaults to what the server chooses.
     pub const fn expiry(mut self, most: Duration) -> Self {
         self.expiry = Some(most);
@@ -160,9 +200,14 @@ impl ByBackchannel {
         let mut scopes = asked.scopes(&asker.scopes)?;
         scopes.insert("openid".parse()?)?;
         let code = asked.call().digest().short_code();
-        let hint = self.login_hint.clone();
-        let mut request = BackchannelRequest::new(asked.target(scopes)?, hint);
+        let mut request = BackchannelRequest::new(asked.target(scopes)?, self.hint.clone());
         request = request.binding_message(code.clone());
+        request = request.with_rules(asker.rules.clone());
+        if let Some(ask) = &self.user_code
+            && asker.server.takes_backchannel_user_code()
+        {
+            request = request.user_code(ask().await?);
+        }
         let required = asked.accepted_acr().map(SecretText::new);
         if let Some(values) = self.acr_values.clone().or(required) {
             request = request.acr_values(values);
@@ -178,7 +223,10 @@ impl ByBackchannel {
         }
         let (client, server) = (Arc::clone(&asker.client), Arc::clone(&asker.server));
         let first = request.begin(client, server, asker.clock.now())?;
-        let waiting = drive(first, &*asker.http, &*asker.clock).await?;
+        let mut waiting = drive(first, &*asker.http, &*asker.clock).await?;
+        if let Some(most) = self.patience {
+            waiting = waiting.answered_within(most);
+        }
         asker.tell(&Progress::WaitingForApproval {
             issuer: asker.server.issuer(),
             code: &code,

@@ -125,7 +125,7 @@ impl ByBrowser {
         let code = asked.call().digest().short_code();
         let receiving = self.receive.begin().await?;
         let mut request = AuthorizationRequest::new(receiving.redirect_uri().clone(), target);
-        request = request.prompt("consent");
+        request = request.with_rules(asker.rules.clone()).prompt("consent");
         if let Some(classes) = asked.accepted_acr() {
             request = request.acr_values(classes);
         }

@@ -52,6 +52,10 @@ impl<G: Grant> Grant for ForCall<G> {
         self.grant.poll_unanswered(last, now)
     }
 
+    fn answered_within(&self) -> Option<Duration> {
+        self.grant.answered_within()
+    }
+
     /// Judges the response as the grant does, and compares the granted details with the call (RFC
     /// 9396 §7).
     fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
 use aims_oauth_wire::names::{ClientId, Issuer};
 use aims_oauth_wire::token::TokenError;
 use url::{Url, form_urlencoded};
@@ -30,6 +31,8 @@ const MAX_ANSWER: usize = 16 * 1024;
 #[must_use = "the answer of the browser is to be given to `finish`"]
 pub struct Authorizing {
     pub(super) url: String,
+    /// The end of a pushed request, if the server stated it.
+    pub(super) expires: Option<UnixTime>,
     pub(super) state: SecretText,
     pub(super) verifier: SecretText,
     pub(super) nonce: Option<String>,
@@ -56,6 +59,13 @@ impl Authorizing {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Returns when the URL ends, if the request was pushed and the server stated it (RFC 9126
+    /// §2.2). A browser that opens it later gets an error, so push a new request before.
+    #[must_use]
+    pub const fn expires(&self) -> Option<UnixTime> {
+        self.expires
     }
 
     /// Returns the URI that the browser returns to.

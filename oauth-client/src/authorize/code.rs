@@ -4,7 +4,7 @@ use std::fmt;
 
 use aims_jose::json;
 use aims_jose::jws::Unverified;
-use aims_jose::jwt::Audience;
+use aims_jose::jwt::{Audience, NumericDate};
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::metadata::ServerMetadata;
@@ -30,11 +30,15 @@ pub struct AuthorizationCode {
     pub(super) client: ClientId,
 }
 
+/// The seconds by which the clock of the server may be behind.
+const LEEWAY: u64 = 60;
+
 #[derive(Deserialize)]
 struct IdToken<'a> {
     iss: String,
     #[serde(borrow)]
     aud: Audience<'a>,
+    exp: NumericDate,
     nonce: Option<String>,
 }
 
@@ -66,10 +70,10 @@ impl Grant for AuthorizationCode {
         Ok(())
     }
 
-    /// Judges the ID token, if there is one: its issuer (RFC 9207 §2.4), its audience and its
-    /// nonce. The server itself gave it, so its signature is not needed (OpenID Connect Core
+    /// Judges the ID token, if there is one: its issuer (RFC 9207 §2.4), its audience, its end and
+    /// its nonce. The server itself gave it, so its signature is not needed (OpenID Connect Core
     /// §3.1.3.7).
-    fn judge(&self, response: &TokenResponse, _now: UnixTime) -> Result<(), Error> {
+    fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
         let Some(token) = response.id_token() else {
             return Ok(());
         };
@@ -81,6 +85,7 @@ impl Grant for AuthorizationCode {
             Err(_malformed) => "it is malformed",
             Ok(it) if it.iss != self.issuer.as_str() => "it is of another issuer",
             Ok(it) if !it.aud.contains(self.client.as_str()) => "it is for another client",
+            Ok(it) if it.exp.as_secs().saturating_add(LEEWAY) <= now.as_secs() => "it has expired",
             Ok(it) if self.nonce.is_some() && it.nonce != self.nonce => "it is of another request",
             Ok(_) => return Ok(()),
         };

@@ -28,6 +28,13 @@ pub(super) fn sign(
             reason: "the key of signed requests must be in this process",
         });
     };
+    let algorithms = server.request_object_algorithms();
+    if algorithms.is_some_and(|all| !all.contains(signer.algorithm())) {
+        return Err(Error::UnsupportedServer {
+            reason: "`request_object_signing_alg_values_supported` of its metadata does not list \
+                     the algorithm of the key",
+        });
+    }
     let mut claims = Map::new();
     for (name, value) in parameters {
         claims.insert((*name).to_owned(), claim(name, value));

@@ -1,9 +1,10 @@
 //! Pushed authorization requests (RFC 9126).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aims_jose::json;
-use aims_jose::time::UnixTime;
+use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::names::Resource;
@@ -27,6 +28,8 @@ pub struct PushFlow {
 #[derive(Deserialize)]
 struct Pushed {
     request_uri: String,
+    /// Required by RFC 9126 §2.2, and not sent by every server.
+    expires_in: Option<u64>,
 }
 
 pub(super) fn begin(
@@ -53,7 +56,7 @@ pub(super) fn begin(
     let endpoint_kind = EndpointKind::PushedAuthorizationRequest;
     let call = ServerCall::new(endpoint_kind, client, server, key.cloned(), Arc::new(write));
     let step = call.begin(now)?;
-    after(step, endpoint, authorizing)
+    after(step, endpoint, authorizing, now)
 }
 
 impl Flow for PushFlow {
@@ -61,14 +64,15 @@ impl Flow for PushFlow {
 
     fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Authorizing, Self>, Error> {
         let step = self.call.advance(event, now)?;
-        after(step, self.endpoint, self.authorizing)
+        after(step, self.endpoint, self.authorizing, now)
     }
 }
 
 fn after(
     step: Step<Called, ServerCall>,
     endpoint: Url,
-    authorizing: Authorizing,
+    mut authorizing: Authorizing,
+    now: UnixTime,
 ) -> Result<Step<Authorizing, PushFlow>, Error> {
     let called = match step {
         Step::Done(called) => called,
@@ -90,6 +94,8 @@ fn after(
         Error::from(aims_oauth_wire::Error::Response { reason, answer })
     };
     let pushed: Pushed = json::from_document(called.answer.body()).map_err(unusable)?;
+    let lifetime = pushed.expires_in.map(Duration::from_secs);
+    authorizing.expires = lifetime.map(|lifetime| time::after(now, lifetime));
     // The browser carries only these two (RFC 9126 §4).
     let parameters = vec![
         ("client_id", authorizing.client.as_str().into()),

@@ -8,7 +8,7 @@ use aims_jose::time::Clock;
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::ServerMetadata;
 
-use super::{AuthorizationCode, AuthorizationRequest, Receiving};
+use super::{AuthorizationCode, AuthorizationRequest, Authorizing, Receiving};
 use crate::step::drive;
 use crate::{DpopKey, Error, Progress};
 
@@ -34,9 +34,12 @@ impl Asking<'_> {
         tell: impl Fn(&Progress<'_>) + Send,
     ) -> Result<AuthorizationCode, Error> {
         let server = Arc::clone(&self.server);
-        let now = self.clock.now();
-        let first = request.begin(self.client, self.server, self.key, self.random, now)?;
-        let authorizing = drive(first, self.http, self.clock).await?;
+        let mut authorizing = self.begin(request.clone()).await?;
+        let is_over = |it: &Authorizing| it.expires().is_some_and(|end| end <= self.clock.now());
+        if is_over(&authorizing) {
+            // The answer to the push was late. The browser must not open what has ended.
+            authorizing = self.begin(request).await?;
+        }
         tell(&Progress::WaitingForBrowser {
             issuer: server.issuer(),
             url: authorizing.url(),
@@ -44,5 +47,12 @@ impl Asking<'_> {
         });
         let query = receiving.receive(&authorizing).await?;
         authorizing.finish(&query)
+    }
+
+    async fn begin(&self, request: AuthorizationRequest) -> Result<Authorizing, Error> {
+        let (client, server) = (Arc::clone(&self.client), Arc::clone(&self.server));
+        let now = self.clock.now();
+        let first = request.begin(client, server, self.key, self.random, now)?;
+        drive(first, self.http, self.clock).await
     }
 }

@@ -226,6 +226,7 @@ impl Connection {
             Way::Itself => {
                 let scopes = target.scopes().clone();
                 let grant = ClientCredentials::new(inner.resource.clone()).scopes(scopes);
+                let grant = grant.with_canonical_details(inner.settings.details.clone());
                 Ok(inner.source.token(grant).await)
             }
             Way::Assertion => {
@@ -259,8 +260,9 @@ impl Connection {
 
     fn target(&self) -> Target {
         let scopes = self.lock().scopes.clone();
-        let target = Target::new(self.0.resource.clone(), scopes);
         let settings = &self.0.settings;
+        let target = Target::new(self.0.resource.clone(), scopes);
+        let target = target.with_canonical_details(settings.details.clone());
         match (&settings.subject, &settings.provider, self.0.way) {
             (Some(subject), _, _) => target.with_subject(subject.clone()),
             // Users of one store are told apart by their tokens if the program names none.
@@ -287,6 +289,7 @@ impl Connection {
             None => receive.begin().await?,
         };
         let mut request = AuthorizationRequest::new(receiving.redirect_uri().clone(), target);
+        request = request.with_rules(settings.rules.clone());
         if inner.is_assumed {
             request = request.accept_unlisted_pkce();
         }
@@ -329,6 +332,7 @@ impl Connection {
         let tool = inner.resource.clone();
         let mut request = IdJagRequest::new(provider.subject.clone(), audience, tool);
         request = request.scopes(target.scopes().clone());
+        request = request.with_canonical_details(settings.details.clone());
         if let Some(client) = &provider.known_as {
             request = request.for_client(client.clone());
         }

@@ -30,7 +30,8 @@ impl Connection {
         let show = settings.by_device.as_ref();
         let show = show.ok_or(Error::NeedsUser { last: None })?;
         let (client, server) = (Arc::clone(&inner.client), inner.source.server());
-        let first = DeviceRequest::new(target).begin(client, server, settings.clock.now())?;
+        let request = DeviceRequest::new(target).with_rules(settings.rules.clone());
+        let first = request.begin(client, server, settings.clock.now())?;
         let login = drive(first, &*settings.http, &*settings.clock).await?;
         let complete = login.verification_uri_complete();
         settings.tell(&Progress::WaitingForDevice {

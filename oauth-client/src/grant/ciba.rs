@@ -1,6 +1,7 @@
 //! Backchannel authentication (OpenID CIBA Core 1.0), by polling or by ping: the user decides on a
 //! device that the server already knows.
 
+mod hint;
 mod ping;
 mod signed;
 
@@ -18,10 +19,11 @@ use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::token::{TokenError, TokenRequest, TokenResponse};
 use serde::Deserialize;
 
+pub use self::hint::UserHint;
 use self::ping::Pinged;
 pub use self::ping::Pings;
 use super::poll;
-use super::{Grant, Target, USER};
+use super::{Grant, Target, TokenRules, USER};
 use crate::call::{Called, ServerCall};
 use crate::{Error, Event, Flow, RevocationFlow, Step};
 
@@ -46,7 +48,9 @@ const CIBA: &str = "urn:openid:params:grant-type:ciba";
 #[must_use = "nothing is requested until `begin`"]
 pub struct BackchannelRequest {
     target: Target,
+    hint: UserHint,
     further: Vec<(&'static str, SecretText)>,
+    rules: TokenRules,
     signer: Option<AnySigner>,
     pings: Option<Pings>,
     random: &'static dyn SecureRandom,
@@ -70,7 +74,12 @@ pub struct Backchannel {
     interval: Duration,
     expires: UnixTime,
     pinged: Option<Pinged>,
+    patience: Duration,
 }
+
+/// How long a request for the token may take: a server may hold it for 30 seconds (CIBA Core
+/// §10.1), and a request that is cut and sent again would overlap with the first one.
+const PATIENCE: Duration = Duration::from_secs(40);
 
 #[derive(Deserialize)]
 struct Answer {
@@ -80,12 +89,14 @@ struct Answer {
 }
 
 impl BackchannelRequest {
-    /// Creates a request to the user with this `login_hint`. The scopes of the target must contain
-    /// `openid`.
-    pub fn new(target: Target, login_hint: impl Into<SecretText>) -> Self {
+    /// Creates a request to the user with this hint, such as a `login_hint`. The scopes of the
+    /// target must contain `openid`.
+    pub fn new(target: Target, hint: impl Into<UserHint>) -> Self {
         Self {
             target,
-            further: vec![("login_hint", login_hint.into())],
+            hint: hint.into(),
+            further: Vec::new(),
+            rules: TokenRules::new(),
             signer: None,
             pings: None,
             random: random::SYSTEM,
@@ -102,6 +113,13 @@ impl BackchannelRequest {
     /// (CIBA Core §5). The request has a new `client_notification_token`.
     pub fn pinged_at(mut self, pings: &Pings) -> Self {
         self.pings = Some(pings.clone());
+        self
+    }
+
+    /// Sets which deviations of the server are accepted. Of these,
+    /// [`omit_resource`](TokenRules::omit_resource) applies to this request.
+    pub fn with_rules(mut self, rules: TokenRules) -> Self {
+        self.rules = rules;
         self
     }
 
@@ -141,10 +159,13 @@ impl BackchannelRequest {
     ///
     /// # Errors
     ///
-    /// `grant.unsupported` or `metadata.member` if the server does not support the grant;
-    /// `oauth.request` without the scope `openid`, or if the key of a signed request is behind a
-    /// network; `grant.busy` if too many requests wait for a ping; and those of the client
-    /// authentication.
+    /// - `grant.unsupported` or `metadata.member` if the server does not support the grant.
+    /// - `authorize.unsupported` if the metadata of the server exclude the request: its delivery
+    ///   mode, the algorithm of its signature, or a user code.
+    /// - `oauth.request` without the scope `openid`, or if the key of a signed request is behind a
+    ///   network.
+    /// - `grant.busy` if too many requests wait for a ping; and those of the client
+    ///   authentication.
     pub fn begin(
         self,
         client: Arc<dyn Authenticate>,
@@ -159,24 +180,28 @@ impl BackchannelRequest {
                 reason: "backchannel authentication needs the scope `openid`",
             }));
         }
+        self.expect_supported(&server)?;
         let (target, mut further) = (self.target.clone(), self.further);
+        further.push(self.hint.parameter());
         let mut pinged = None;
         if let Some(pings) = &self.pings {
             let (token, waiting) = pings.begin(self.random)?;
             further.push(("client_notification_token", token));
             pinged = Some(waiting);
         }
-        let (signer, random) = (self.signer, self.random);
+        let (signer, random, rules) = (self.signer, self.random, self.rules);
         let client_id = client.client_id().clone();
         let write = move |server: &ServerMetadata, now| {
             let mut request = TokenRequest::form();
             if let Some(signer) = &signer {
-                let parameters = (&target, &*further);
+                let resource = (!rules.omits_resource).then(|| target.resource());
+                let parameters = (&target, resource, &*further);
                 let signed = signed::request(parameters, &client_id, server, signer, random, now)?;
                 request.parameter("request", signed)?;
                 return Ok(request);
             }
             target.write(&mut request)?;
+            rules.shorten(&mut request);
             for (name, value) in &further {
                 request.parameter(name, value.clone())?;
             }
@@ -185,6 +210,28 @@ impl BackchannelRequest {
         let endpoint = EndpointKind::BackchannelAuthentication;
         let call = ServerCall::new(endpoint, client, server, None, Arc::new(write));
         after(call.begin(now)?, self.target, pinged, now)
+    }
+
+    /// Checks what the metadata of the server say (CIBA Core §4). A list that is absent excludes
+    /// nothing, because many servers omit lists.
+    fn expect_supported(&self, server: &ServerMetadata) -> Result<(), Error> {
+        let mode = if self.pings.is_some() { "ping" } else { "poll" };
+        let modes = server.backchannel_delivery_modes();
+        let signer = self.signer.as_ref();
+        let algorithms = server.backchannel_signing_algorithms();
+        let knows =
+            |signer: &AnySigner| algorithms.is_none_or(|it| it.contains(signer.algorithm()));
+        let has_code = self.further.iter().any(|(name, _)| *name == "user_code");
+        let reason = if modes.is_some_and(|all| !all.iter().any(|it| it == mode)) {
+            "it does not list the delivery mode of the backchannel request; ping needs a receiver"
+        } else if signer.is_some_and(|it| !knows(it)) {
+            "it does not list the algorithm of the signed backchannel request"
+        } else if has_code && !server.takes_backchannel_user_code() {
+            "it does not take a user code (`backchannel_user_code_parameter_supported`)"
+        } else {
+            return Ok(());
+        };
+        Err(Error::UnsupportedServer { reason })
     }
 }
 
@@ -241,6 +288,7 @@ fn read(
         id,
         pinged,
         target,
+        patience: PATIENCE,
         interval: poll::interval(answer.interval),
         expires: time::after(now, Duration::from_secs(answer.expires_in)),
     })
@@ -280,7 +328,17 @@ impl Backchannel {
             interval: poll::interval(None),
             expires,
             pinged: None,
+            patience: PATIENCE,
         }
+    }
+
+    /// Sets how long a request for the token may take, for a server that holds it longer than 30
+    /// seconds (long polling, CIBA Core §10.1). Defaults to 40 seconds, also if the HTTP client
+    /// allows less.
+    #[must_use]
+    pub const fn answered_within(mut self, most: Duration) -> Self {
+        self.patience = most;
+        self
     }
 
     /// Withdraws the request at a server that accepts an `auth_req_id` at its revocation endpoint,
@@ -330,6 +388,10 @@ impl Grant for Backchannel {
 
     fn poll_unanswered(&self, last: Option<Duration>, now: UnixTime) -> Option<Duration> {
         poll::unanswered(last, self.interval, self.expires, now)
+    }
+
+    fn answered_within(&self) -> Option<Duration> {
+        Some(self.patience)
     }
 
     fn refresh_token(&self, response: &TokenResponse) -> Option<SecretText> {

@@ -42,7 +42,23 @@ impl ClientCredentials {
     /// Sets the requested scopes. A token with other scopes is refused.
     #[must_use]
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
-        self.target = Target::new(self.target.resource().clone(), scopes);
+        self.target = self.target.with_scopes(scopes);
+        self
+    }
+
+    /// Sets the authorization details (RFC 9396), as [`Target::with_details`] does.
+    ///
+    /// # Errors
+    ///
+    /// `grant.details` if the text is no JSON array of objects with a `type`.
+    pub fn details(mut self, json: &str) -> Result<Self, Error> {
+        self.target = self.target.with_details(json)?;
+        Ok(self)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn with_canonical_details(mut self, details: Option<Box<str>>) -> Self {
+        self.target = self.target.with_canonical_details(details);
         self
     }
 

@@ -14,7 +14,7 @@ use aims_oauth_wire::token::{TokenError, TokenRequest, TokenResponse};
 use serde::Deserialize;
 
 use super::poll;
-use super::{Grant, Target, USER};
+use super::{Grant, Target, TokenRules, USER};
 use crate::call::{Called, ServerCall};
 use crate::{Error, Event, Flow, Step};
 
@@ -52,7 +52,10 @@ pub(crate) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_co
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is requested until `begin`"]
-pub struct DeviceRequest(Target);
+pub struct DeviceRequest {
+    target: Target,
+    rules: TokenRules,
+}
 
 /// A running request for a code.
 #[derive(Debug)]
@@ -92,7 +95,17 @@ struct Answer {
 impl DeviceRequest {
     /// Creates a request for a token of this target.
     pub const fn new(target: Target) -> Self {
-        Self(target)
+        Self {
+            target,
+            rules: TokenRules::new(),
+        }
+    }
+
+    /// Sets which deviations of the server are accepted. Of these,
+    /// [`omit_resource`](TokenRules::omit_resource) applies to this request.
+    pub fn with_rules(mut self, rules: TokenRules) -> Self {
+        self.rules = rules;
+        self
     }
 
     /// Prepares the request.
@@ -110,17 +123,18 @@ impl DeviceRequest {
         if !server.takes_grant(DEVICE_CODE) {
             return Err(Error::GrantType);
         }
-        let target = self.0.clone();
+        let (target, rules) = (self.target.clone(), self.rules);
         let id = client.client_id().clone();
         let write = move |_: &ServerMetadata, _| {
             let mut request = TokenRequest::form();
             request.parameter("client_id", id.as_str())?;
             target.write(&mut request)?;
+            rules.shorten(&mut request);
             Ok(request)
         };
         let endpoint = EndpointKind::DeviceAuthorization;
         let call = ServerCall::new(endpoint, client, server, None, Arc::new(write));
-        after(call.begin(now)?, self.0, now)
+        after(call.begin(now)?, self.target, now)
     }
 }
 

@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_fetch::Limits;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::token::TokenResponse;
-use http::StatusCode;
+use http::header::RETRY_AFTER;
+use http::{Response, StatusCode};
 
 use super::certificate;
 use super::pending::{Received, access_token, write};
@@ -102,8 +104,11 @@ impl<T> TokenFlow<T> {
     ) -> Result<Step<T, Self>, Error> {
         let called = match step {
             Step::Done(called) => called,
-            Step::Send(request, call) => {
+            Step::Send(mut request, call) => {
                 self.call = Some(call);
+                if let Some(most) = self.grant.answered_within() {
+                    Limits::of(&request).with_patience(most).apply(&mut request);
+                }
                 return Ok(Step::Send(request, self));
             }
             Step::Sign(request, call) => {
@@ -126,6 +131,8 @@ impl<T> TokenFlow<T> {
             // It is as if no answer had arrived.
             wait = self.grant.poll_unanswered(self.waited, now);
         }
+        let asked = retry_after(&called.answer);
+        let wait = wait.map(|wait| asked.map_or(wait, |asked| wait.max(asked)));
         self.wait(wait, called.call, error)
     }
 
@@ -177,6 +184,17 @@ impl<T> Flow for TokenFlow<T> {
 
 /// Error codes of a server that failed or is busy (RFC 6749 §4.1.2.1).
 const FAILURES: [&str; 2] = ["server_error", "temporarily_unavailable"];
+
+/// The maximum pause that a server can ask for.
+const MAX_ASKED: Duration = Duration::from_secs(300);
+
+/// Returns the pause that the server asks for, in seconds (RFC 9110 §10.2.3).
+fn retry_after(answer: &Response<Vec<u8>>) -> Option<Duration> {
+    let mut fields = answer.headers().get_all(RETRY_AFTER).iter();
+    let field = fields.next().filter(|_| fields.next().is_none())?;
+    let seconds = field.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(MAX_ASKED))
+}
 
 /// Returns whether the server failed or is busy.
 fn is_transient(status: StatusCode) -> bool {

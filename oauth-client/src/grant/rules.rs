@@ -1,6 +1,7 @@
 //! Rules for servers that deviate from the standard.
 
 use aims_oauth_wire::names::ScopeSet;
+use aims_oauth_wire::token::TokenRequest;
 
 /// Deviations of one server that are accepted in its token responses. Use each only for a server
 /// that is known to need it.
@@ -55,6 +56,12 @@ impl TokenRules {
     /// Sends no `resource` (RFC 8707), for a server that answers it with an error. Keycloak 26
     /// answers 500 to the client credentials grant with `resource`.
     ///
+    /// Requests for the authorization of a user are without it, too, if they have these rules:
+    /// [`AuthorizationRequest::with_rules`](crate::AuthorizationRequest::with_rules),
+    /// [`DeviceRequest::with_rules`](crate::DeviceRequest::with_rules),
+    /// [`BackchannelRequest::with_rules`](crate::BackchannelRequest::with_rules). A connector and
+    /// an approval pass theirs on.
+    ///
     /// The server then chooses which resources accept the token, and any of them can use it at the
     /// others.
     #[must_use]
@@ -64,7 +71,8 @@ impl TokenRules {
     }
 
     /// Sends no `resource` with a refresh token, for a server that accepts it only with the first
-    /// grant.
+    /// grant. Microsoft Entra is one: with scopes of its own form, it answers `AADSTS9010010` to a
+    /// refresh with `resource`.
     #[must_use]
     pub const fn omit_resource_on_refresh(mut self) -> Self {
         self.omits_resource_on_refresh = true;
@@ -77,6 +85,13 @@ impl TokenRules {
     pub const fn send_scope_on_refresh(mut self) -> Self {
         self.sends_scope_on_refresh = true;
         self
+    }
+
+    /// Removes from a request what the server does not accept.
+    pub(crate) fn shorten(&self, request: &mut TokenRequest) {
+        if self.omits_resource {
+            request.remove("resource");
+        }
     }
 
     /// Accepts a token with these scopes although they were not requested, for a server that adds

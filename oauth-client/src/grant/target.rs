@@ -81,17 +81,17 @@ impl Target {
     ///
     /// `grant.details` if the text has another form.
     pub fn with_details(mut self, json: &str) -> Result<Self, Error> {
-        // A member that occurs twice, or a number that a double cannot hold, has no canonical form.
-        let wrapped = format!("{{\"details\":{json}}}");
-        let canonical = canonical(wrapped.as_bytes()).map_err(|_form| Error::Details)?;
-        let entries: Wrapped = serde_json::from_str(&canonical).map_err(|_form| Error::Details)?;
-        if entries.details.is_empty() {
-            return Err(Error::Details);
-        }
-        let inner = canonical.strip_prefix("{\"details\":");
-        let inner = inner.and_then(|it| it.strip_suffix('}'));
-        self.further.get_or_insert_default().details = Some(inner.ok_or(Error::Details)?.into());
+        self.further.get_or_insert_default().details = Some(details(json)?);
         Ok(self)
+    }
+
+    /// Sets authorization details in canonical form.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn with_canonical_details(mut self, details: Option<Box<str>>) -> Self {
+        if details.is_some() || self.further.is_some() {
+            self.further.get_or_insert_default().details = details;
+        }
+        self
     }
 
     /// Returns the authorization details in canonical form (RFC 8785), if there are any.
@@ -172,4 +172,18 @@ impl Target {
         }
         Ok(())
     }
+}
+
+/// Returns authorization details in canonical form.
+pub(crate) fn details(json: &str) -> Result<Box<str>, Error> {
+    // A member that occurs twice, or a number that a double cannot hold, has no canonical form.
+    let wrapped = format!("{{\"details\":{json}}}");
+    let canonical = canonical(wrapped.as_bytes()).map_err(|_form| Error::Details)?;
+    let entries: Wrapped = serde_json::from_str(&canonical).map_err(|_form| Error::Details)?;
+    if entries.details.is_empty() {
+        return Err(Error::Details);
+    }
+    let inner = canonical.strip_prefix("{\"details\":");
+    let inner = inner.and_then(|it| it.strip_suffix('}'));
+    Ok(inner.ok_or(Error::Details)?.into())
 }

@@ -289,6 +289,11 @@ impl Script {
         self.0.requests.lock().unwrap().clone()
     }
 
+    /// Answers a request for another script.
+    pub(crate) fn answer(&self, request: &Request<Vec<u8>>, number: usize) -> Response<Vec<u8>> {
+        (self.0.answer)(request, number)
+    }
+
     /// Returns the form of each request.
     pub(crate) fn forms(&self) -> Vec<Form> {
         let requests = self.requests();

@@ -5,6 +5,7 @@ use core::fmt;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aims_jose::alg::AlgorithmSet;
 use aims_jose::jwk::{Jwk, Thumbprint};
 use aims_jose::jws::{SigningInput, Unverified};
 use aims_jose::jwt::NumericDate;
@@ -190,6 +191,15 @@ impl AttestedClient {
                 Proof::Dpop => "attest_jwt_client_auth_dpop",
             },
         )?;
+        let pop = match self.proof {
+            Proof::Jwt => "attestation_pop_jwt",
+            Proof::Dpop => "dpop_combined",
+        };
+        if !server.takes_client_attestation_pop(pop) {
+            return Err(Error::authenticate(
+                "the server does not take this proof of the attested key",
+            ));
+        }
         expect_unauthenticated(request, &self.client)?;
         let learned = self.lock().remove(server.issuer()).unwrap_or_default();
         let freshness = if learned.demands_new {
@@ -202,7 +212,8 @@ impl AttestedClient {
             source: Some(source),
         })?;
         let Attestation(credential) = attestation;
-        let key = self.check(&credential.text, now)?;
+        let known = server.client_attestation_algorithms();
+        let key = self.check(&credential.text, known, now)?;
         Ok((credential, key, learned))
     }
 
@@ -238,11 +249,19 @@ impl AttestedClient {
 
     /// Checks the claims of an attestation, whose signature the server verifies. Returns the
     /// thumbprint of its key.
-    fn check(&self, text: &SecretText, now: UnixTime) -> Result<Thumbprint, Error> {
+    fn check(
+        &self,
+        text: &SecretText,
+        algorithms: Option<AlgorithmSet>,
+        now: UnixTime,
+    ) -> Result<Thumbprint, Error> {
         let refused = |reason| Err(Error::authenticate(reason));
         let token = Unverified::parse(text.expose()).map_err(failed("not an attestation"))?;
         if !token.header().is_typ(ATTESTATION_TYPE) {
             return refused("not an attestation: another `typ`");
+        }
+        if algorithms.is_some_and(|all| !all.contains(token.header().alg())) {
+            return refused("the server does not take the algorithm of the attestation");
         }
         let claims: Claims = token
             .unverified_payload()

@@ -6,6 +6,7 @@ use http::Response;
 
 use super::{Authenticate, Authentication, expect_method, expect_unauthenticated, name_in_body};
 use crate::Error;
+use crate::certificate::PeerCertificate;
 use crate::confirmation::CertificateThumbprint;
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
@@ -51,12 +52,29 @@ impl TlsClientAuth {
     }
 
     /// Creates a client with an X.509-SVID. Its identifier is the SPIFFE ID
-    /// (draft-ietf-oauth-spiffe-client-auth-02 §3.2).
+    /// (draft-ietf-oauth-spiffe-client-auth-02 §3.2). Where the program has the certificate,
+    /// [`of_svid`](Self::of_svid) reads it from there.
     #[must_use]
     pub const fn spiffe(id: ClientId) -> Self {
         Self {
             client: id,
             method: "spiffe_x509",
+        }
+    }
+
+    /// Creates a client with this X.509-SVID. Its identifier is the SPIFFE ID of the certificate,
+    /// so that the two cannot differ (draft-ietf-oauth-spiffe-client-auth-02 §3.2).
+    ///
+    /// # Errors
+    ///
+    /// `oauth.certificate` if the certificate does not have exactly one URI, or it is no SPIFFE ID.
+    pub fn of_svid(certificate: &PeerCertificate) -> Result<Self, Error> {
+        let uris = certificate.uris().unwrap_or_default();
+        match uris.as_slice() {
+            [id] if id.starts_with("spiffe://") => Ok(Self::spiffe(id.parse()?)),
+            _ => Err(Error::Certificate {
+                reason: "expected an X.509-SVID, with a SPIFFE ID as its only URI",
+            }),
         }
     }
 }

@@ -33,6 +33,7 @@ pub struct ServerMetadata {
     mtls_aliases: Vec<(EndpointKind, Endpoint)>,
     switches: Vec<Switch>,
     takes_metadata_documents: bool,
+    takes_backchannel_user_code: bool,
     lists: Lists,
     diagnostics: Vec<Diagnostic>,
 }
@@ -41,6 +42,10 @@ pub struct ServerMetadata {
 #[derive(Clone, Debug)]
 struct Lists {
     authorization_details_types: Option<Vec<String>>,
+    backchannel_algorithms: Option<Vec<String>>,
+    backchannel_delivery_modes: Option<Vec<String>>,
+    client_attestation_algorithms: Option<Vec<String>>,
+    client_attestation_pop_methods: Option<Vec<String>>,
     client_attestation_pop_algorithms: Option<Vec<String>>,
     code_challenge_methods: Option<Vec<String>>,
     dpop_algorithms: Option<Vec<String>>,
@@ -49,6 +54,7 @@ struct Lists {
     introspection_auth_algorithms: Option<Vec<String>>,
     introspection_auth_methods: Option<Vec<String>>,
     protected_resources: Option<Vec<String>>,
+    request_object_algorithms: Option<Vec<String>>,
     scopes: Option<Vec<String>>,
     token_endpoint_auth_algorithms: Option<Vec<String>>,
     token_endpoint_auth_methods: Option<Vec<String>>,
@@ -107,6 +113,7 @@ impl ServerMetadata {
             mtls_aliases: mtls_aliases(&members, transport)?,
             switches: switches(&mut members),
             takes_metadata_documents: members.is_true(METADATA_DOCUMENTS),
+            takes_backchannel_user_code: members.is_true(BACKCHANNEL_USER_CODE),
             lists: Lists::read(&mut members)?,
             diagnostics: members.into_diagnostics(),
             issuer,
@@ -255,6 +262,48 @@ impl ServerMetadata {
         known(&self.lists.client_attestation_pop_algorithms)
     }
 
+    /// Returns the algorithms of client attestations that this crate knows, or `None` if the server
+    /// has no list (draft-ietf-oauth-attestation-based-client-auth §10).
+    #[must_use]
+    pub fn client_attestation_algorithms(&self) -> Option<AlgorithmSet> {
+        known(&self.lists.client_attestation_algorithms)
+    }
+
+    /// Returns whether to try a way of proving the key of a client attestation, such as
+    /// `attestation_pop_jwt` or `dpop_combined`: it is listed, or the server has no list
+    /// (draft-ietf-oauth-attestation-based-client-auth §10).
+    #[must_use]
+    pub fn takes_client_attestation_pop(&self, method: &str) -> bool {
+        lists(&self.lists.client_attestation_pop_methods, method)
+    }
+
+    /// Returns the algorithms of signed authorization requests that this crate knows, or `None` if
+    /// the server has no list (RFC 9101 §10.5).
+    #[must_use]
+    pub fn request_object_algorithms(&self) -> Option<AlgorithmSet> {
+        known(&self.lists.request_object_algorithms)
+    }
+
+    /// Returns the modes by which a backchannel request gets its token, such as `poll` and `ping`
+    /// (CIBA Core §4).
+    #[must_use]
+    pub fn backchannel_delivery_modes(&self) -> Option<&[String]> {
+        self.lists.backchannel_delivery_modes.as_deref()
+    }
+
+    /// Returns the algorithms of signed backchannel requests that this crate knows, or `None` if
+    /// the server has no list (CIBA Core §4).
+    #[must_use]
+    pub fn backchannel_signing_algorithms(&self) -> Option<AlgorithmSet> {
+        known(&self.lists.backchannel_algorithms)
+    }
+
+    /// Returns whether backchannel requests may have a `user_code` (CIBA Core §4).
+    #[must_use]
+    pub const fn takes_backchannel_user_code(&self) -> bool {
+        self.takes_backchannel_user_code
+    }
+
     /// Returns the supported methods of PKCE (RFC 8414 §2). An absent or malformed list means that
     /// PKCE is not supported.
     #[must_use]
@@ -322,6 +371,11 @@ impl Lists {
             scopes: filled("scopes_supported"),
             authorization_details_types: members
                 .optional_texts("authorization_details_types_supported"),
+            backchannel_algorithms: members.optional_texts(BACKCHANNEL_ALGORITHMS),
+            backchannel_delivery_modes: members.optional_texts(BACKCHANNEL_DELIVERY_MODES),
+            client_attestation_algorithms: members.optional_texts(ATTESTATION_ALGORITHMS),
+            client_attestation_pop_methods: members.optional_texts(POP_METHODS),
+            request_object_algorithms: members.optional_texts(REQUEST_OBJECT_ALGORITHMS),
             client_attestation_pop_algorithms: members.optional_texts(POP_ALGORITHMS),
             dpop_algorithms: members.optional_texts("dpop_signing_alg_values_supported"),
             grant_types_or_default: grant_types.clone().unwrap_or_else(default),
@@ -435,6 +489,13 @@ fn known(names: &Option<Vec<String>>) -> Option<AlgorithmSet> {
 const AUTH_ALGORITHMS: &str = "token_endpoint_auth_signing_alg_values_supported";
 const INTROSPECTION_AUTH_ALGORITHMS: &str =
     "introspection_endpoint_auth_signing_alg_values_supported";
+const ATTESTATION_ALGORITHMS: &str = "client_attestation_signing_alg_values_supported";
+const POP_METHODS: &str = "client_attestation_pop_methods_supported";
+const REQUEST_OBJECT_ALGORITHMS: &str = "request_object_signing_alg_values_supported";
+const BACKCHANNEL_ALGORITHMS: &str =
+    "backchannel_authentication_request_signing_alg_values_supported";
+const BACKCHANNEL_DELIVERY_MODES: &str = "backchannel_token_delivery_modes_supported";
+const BACKCHANNEL_USER_CODE: &str = "backchannel_user_code_parameter_supported";
 const POP_ALGORITHMS: &str = "client_attestation_pop_signing_alg_values_supported";
 const METADATA_DOCUMENTS: &str = "client_id_metadata_document_supported";
 const MTLS_ALIASES: &str = "mtls_endpoint_aliases";

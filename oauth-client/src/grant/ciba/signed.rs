@@ -8,7 +8,7 @@ use aims_jose::random::{SecureRandom, id128};
 use aims_jose::secret::SecretText;
 use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::metadata::ServerMetadata;
-use aims_oauth_wire::names::ClientId;
+use aims_oauth_wire::names::{ClientId, Resource};
 use serde_json::{Map, Value};
 
 use crate::{Error, Target};
@@ -19,7 +19,7 @@ const LIFETIME: Duration = Duration::from_secs(60);
 /// Returns the request as a JWT: every parameter as a claim, for this server alone. It has no
 /// `sub`, so it cannot count as a client assertion.
 pub(super) fn request(
-    (target, further): (&Target, &[(&'static str, SecretText)]),
+    (target, resource, further): (&Target, Option<&Resource>, &[(&'static str, SecretText)]),
     client: &ClientId,
     server: &ServerMetadata,
     signer: &AnySigner,
@@ -35,7 +35,9 @@ pub(super) fn request(
     add("iat", now.as_secs().into());
     add("nbf", now.as_secs().into());
     add("exp", time::after(now, LIFETIME).as_secs().into());
-    add("resource", text(target.resource().as_str()));
+    if let Some(resource) = resource {
+        add("resource", text(resource.as_str()));
+    }
     let scopes: Vec<&str> = target.scopes().iter().map(|it| it.as_str()).collect();
     add("scope", scopes.join(" ").into());
     if let Some(details) = target.details() {

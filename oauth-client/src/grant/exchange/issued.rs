@@ -121,7 +121,23 @@ impl IdJagRequest {
     /// Sets the requested scopes.
     #[must_use]
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
-        self.target = Target::new(self.target.resource().clone(), scopes);
+        self.target = self.target.with_scopes(scopes);
+        self
+    }
+
+    /// Sets the authorization details (RFC 9396), as [`Target::with_details`] does.
+    ///
+    /// # Errors
+    ///
+    /// `grant.details` if the text is no JSON array of objects with a `type`.
+    pub fn details(mut self, json: &str) -> Result<Self, Error> {
+        self.target = self.target.with_details(json)?;
+        Ok(self)
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn with_canonical_details(mut self, details: Option<Box<str>>) -> Self {
+        self.target = self.target.with_canonical_details(details);
         self
     }
 
@@ -249,8 +265,18 @@ impl JwtGrantRequest {
     /// Sets the requested scopes.
     #[must_use]
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
-        self.target = Target::new(self.target.resource().clone(), scopes);
+        self.target = self.target.with_scopes(scopes);
         self
+    }
+
+    /// Sets the authorization details (RFC 9396), as [`Target::with_details`] does.
+    ///
+    /// # Errors
+    ///
+    /// `grant.details` if the text is no JSON array of objects with a `type`.
+    pub fn details(mut self, json: &str) -> Result<Self, Error> {
+        self.target = self.target.with_details(json)?;
+        Ok(self)
     }
 
     /// Prepares the request to the own authorization server.
@@ -292,6 +318,9 @@ impl Grant for JwtGrantRequest {
             request.resource(self.target.resource())?;
         }
         request.scope(self.target.scopes())?;
+        if let Some(details) = self.target.details() {
+            request.parameter("authorization_details", details)?;
+        }
         self.subject.write(request)
     }
 
