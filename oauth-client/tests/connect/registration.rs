@@ -474,6 +474,12 @@ async fn management_that_fails() {
         ),
         (
             200,
+            json!({"redirect_uris": []}),
+            true,
+            "client.registration",
+        ),
+        (
+            200,
             json!({"grant_types": ["password"]}),
             true,
             "client.registration",
