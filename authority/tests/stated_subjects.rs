@@ -9,6 +9,7 @@
 
 mod common;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use aims_authority::{
@@ -20,9 +21,10 @@ use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::ScopeTable;
 use common::endpoint::{
-    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, JWT_SPIFFE, TXN_TOKEN, ask, assertion_claims, refused,
+    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, JWT_SPIFFE, TXN_TOKEN, ask, assertion_claims, judged,
+    refused, send_form,
 };
-use common::{AGENT, BASE, FILES, NOW, TOOLS, at, claims, es256, key_set, now, sign};
+use common::{AGENT, BASE, FILES, NOW, TOOLS, at, body, claims, es256, key_set, now, sign};
 use serde_json::{Map, Value, json};
 
 const SELF_SIGNED: &str = "urn:ietf:params:oauth:token-type:self_signed";
@@ -65,6 +67,8 @@ struct World {
     authority: Authority,
     batch: SigningKey,
     mail: SigningKey,
+    /// `error_description` of the last refusal.
+    reason: RefCell<String>,
 }
 
 impl World {
@@ -102,6 +106,7 @@ impl World {
             authority,
             batch,
             mail,
+            reason: RefCell::default(),
         }
     }
 
@@ -126,7 +131,10 @@ impl World {
         ];
         all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
         all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        ask(&self.authority, &[], &all, now)
+        let response = send_form(&self.authority, &[], &all, now);
+        let described = body(&response)["error_description"].clone();
+        *self.reason.borrow_mut() = described.as_str().unwrap_or_default().to_owned();
+        judged(&response)
     }
 
     fn signed(&self, text: &str) -> Answer {
@@ -289,32 +297,44 @@ fn other_self_signed_jwts_are_refused() {
     let world = World::new();
     let invalid = refused(400, "invalid_request");
     let long = "x".repeat(257);
-    for (name, value) in [
-        ("iss", Some(json!("mail"))),
-        ("iss", None),
-        ("sub", Some(json!("bob"))),
-        ("sub", Some(json!("mail"))),
-        ("sub", Some(json!(""))),
-        ("sub", None),
-        ("aud", Some(json!("https://other.example"))),
-        ("aud", Some(json!([BASE, "https://other.example"]))),
-        ("aud", Some(json!(format!("{BASE}/token")))),
-        ("aud", None),
-        ("exp", Some(json!(NOW))),
-        ("exp", Some(json!(NOW + 301))),
-        ("exp", None),
-        ("iat", Some(json!(NOW + 31))),
-        ("iat", None),
-        ("nbf", Some(json!(NOW + 31))),
-        ("jti", Some(json!(""))),
-        ("jti", Some(json!(long))),
-        ("jti", None),
+    let issuer = "its iss is not the client";
+    let form = "expected exactly iss, sub, aud, iat, exp and jti, and perhaps nbf";
+    let subject = "its sub is none that this client may state";
+    let audience = "its aud is not this server alone";
+    let times = "it has expired, is not valid yet, or lives longer than 300 s";
+    let id = "its jti is empty or too long";
+    for (name, value, reason) in [
+        ("iss", Some(json!("mail")), issuer),
+        ("iss", None, form),
+        ("sub", Some(json!("bob")), subject),
+        ("sub", Some(json!("mail")), subject),
+        ("sub", Some(json!("")), subject),
+        ("sub", None, form),
+        ("aud", Some(json!("https://other.example")), audience),
+        (
+            "aud",
+            Some(json!([BASE, "https://other.example"])),
+            audience,
+        ),
+        ("aud", Some(json!(format!("{BASE}/token"))), audience),
+        ("aud", None, form),
+        ("exp", Some(json!(NOW - 30)), times),
+        ("exp", Some(json!(NOW)), "it has expired"),
+        ("exp", Some(json!(NOW + 301)), times),
+        ("exp", None, form),
+        ("iat", Some(json!(NOW + 31)), times),
+        ("iat", None, form),
+        ("nbf", Some(json!(NOW + 31)), times),
+        ("jti", Some(json!("")), id),
+        ("jti", Some(json!(long)), id),
+        ("jti", None, form),
         // It would limit nothing.
-        ("scope", Some(json!("order"))),
-        ("act", Some(json!({"sub": "alice"}))),
+        ("scope", Some(json!("order")), form),
+        ("act", Some(json!({"sub": "alice"})), form),
     ] {
         let answer = world.claim(name, value.clone());
         assert_eq!(answer, invalid, "{name} {value:?}");
+        assert_eq!(*world.reason.borrow(), reason, "{name} {value:?}");
     }
     for (name, value) in [
         ("aud", json!([BASE])),
@@ -332,19 +352,19 @@ fn other_self_signed_jwts_are_refused() {
     // A listed name that is a client's is a mistake of the operator.
     let answer = world.claim("sub", Some(json!("plain")));
     assert_eq!(answer, refused(503, "server_error"));
-    for (typ, key) in [
-        ("client-authentication+jwt", &world.batch),
-        ("oauth-authz-req+jwt", &world.batch),
-        ("at+jwt", &world.batch),
+    let typed = "its typ is not JWT";
+    let signature = "its signature is not valid";
+    for (typ, key, reason) in [
+        ("client-authentication+jwt", &world.batch, typed),
+        ("oauth-authz-req+jwt", &world.batch, typed),
+        ("at+jwt", &world.batch, typed),
         // Keys of another client, and of none.
-        ("JWT", &world.mail),
-        ("JWT", &es256()),
+        ("JWT", &world.mail, signature),
+        ("JWT", &es256(), signature),
     ] {
-        assert_eq!(
-            world.signed(&sign(typ, &good(now()), key)),
-            invalid,
-            "{typ}"
-        );
+        let answer = world.signed(&sign(typ, &good(now()), key));
+        assert_eq!(answer, invalid, "{typ}");
+        assert_eq!(*world.reason.borrow(), reason, "{typ}");
     }
     let part = |text: &str| base64url::encode(text.as_bytes());
     let bare = format!(
@@ -522,7 +542,7 @@ fn a_setting_that_cannot_be_is_told_at_the_start() {
         StatedSubjects::of("batch", ["a b\n"]).self_signed(),
         StatedSubjects::of("batch", ["call"]),
     ] {
-        assert_eq!(shop(with(&[rules.clone()])), wrong, "{rules:?}");
+        assert_eq!(shop(with(std::slice::from_ref(&rules))), wrong, "{rules:?}");
     }
     assert_eq!(shop(with(&[good(), good()])), wrong);
 }
