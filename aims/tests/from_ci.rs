@@ -59,6 +59,7 @@ impl Net {
             .unwrap();
         let rules = IncomingGrants::new(issuer, Arc::new(keys), Arc::new(Jobs))
             .accept_jwt()
+            .ignore_further_claims()
             .accept_public_client("deploy-job", SITE);
         let job = Client::public("deploy-job").grants_of(PLATFORM);
         let authority = Authority::builder(ISSUER, common::provider())

@@ -6,7 +6,7 @@ mod certificates;
 mod domains;
 
 use core::time::Duration;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use aims_fetch::Fetch;
@@ -83,6 +83,7 @@ pub struct Builder {
     policy_version: Option<String>,
     subject_issuers: Option<SubjectIssuers>,
     subject_keys: Option<Arc<dyn RefreshKeys>>,
+    ignored_claims_of: BTreeSet<String>,
     backchannel: BackchannelSettings,
     registration: Option<SelfDescribed>,
     documents: Option<ClientDocuments>,
@@ -128,6 +129,7 @@ impl Builder {
             policy_version: None,
             subject_issuers: None,
             subject_keys: None,
+            ignored_claims_of: BTreeSet::new(),
             backchannel: BackchannelSettings::default(),
             registration: None,
             documents: None,
@@ -356,6 +358,7 @@ impl Builder {
             store,
             subjects,
             refresh: None,
+            ignores_further_claims: BTreeSet::new(),
         });
         self
     }
@@ -367,6 +370,18 @@ impl Builder {
     /// after a pause at the earliest. The [`router`](Authority::router) waits for it.
     pub fn refresh_subject_issuers(mut self, keys: Arc<dyn RefreshKeys>) -> Self {
         self.subject_keys = Some(keys);
+        self
+    }
+
+    /// Ignores claims that the authority does not know in subject tokens of this issuer, because no
+    /// claim of it limits what its tokens permit. Call it once for each issuer. Needs
+    /// [`subject_issuers`](Self::subject_issuers).
+    ///
+    /// Without it a subject token with a claim that may be a limit is refused. Claims that describe
+    /// a user or a session are known: those of OpenID Connect, and `groups`, `roles` and
+    /// `entitlements`.
+    pub fn ignore_further_claims_of(mut self, issuer: impl Into<String>) -> Self {
+        self.ignored_claims_of.insert(issuer.into());
         self
     }
 

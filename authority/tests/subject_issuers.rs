@@ -12,8 +12,8 @@ mod common;
 use std::sync::Arc;
 
 use aims_authority::{
-    Authority, Client, Exchange, ExchangeTable, MapSubject, NameSubject, OutgoingGrants, Resource,
-    Transaction, TransactionPolicy,
+    Authority, Builder, Client, Exchange, ExchangeTable, MapSubject, NameSubject, OutgoingGrants,
+    Resource, Transaction, TransactionPolicy,
 };
 use aims_jose::jwk::PublicJwkSet;
 use aims_jose::key::SigningKey;
@@ -92,7 +92,21 @@ impl World {
         Self::with(Shop(true))
     }
 
+    /// An authority for which no further claim of the partner is a limit.
+    fn ignoring() -> Self {
+        Self::built(Shop(true), |builder| {
+            builder.ignore_further_claims_of(PARTNER)
+        })
+    }
+
     fn with(shop: impl TransactionPolicy + 'static) -> Self {
+        Self::built(shop, |builder| builder)
+    }
+
+    fn built(
+        shop: impl TransactionPolicy + 'static,
+        change: impl FnOnce(Builder) -> Builder,
+    ) -> Self {
         let (gateway, partner) = (es256(), es256());
         let rows = || ScopeTable::new([("call", "read")]).unwrap();
         let table = ExchangeTable::new()
@@ -109,7 +123,7 @@ impl World {
         let grants = |audience: &str| {
             OutgoingGrants::new(audience.parse().unwrap(), Arc::new(Names)).issue_jwt()
         };
-        let authority = builder()
+        let authority = change(builder())
             .resource(Resource::new(OTHER).with_scopes(["read"]))
             .exchange(Arc::new(table))
             .transactions(Arc::new(shop))
@@ -315,6 +329,11 @@ fn other_tokens_of_issuers_are_refused() {
         let answer = world.exchange(name, value.clone(), now());
         assert_eq!(answer, refused(400, "invalid_request"), "{name} {value}");
     }
+    // What may limit the token does not stay behind, unless its issuer limits nothing so.
+    let answer = world.exchange("max_amount", json!(5), now());
+    assert_eq!(answer, refused(400, "invalid_request"));
+    let answer = World::ignoring().exchange("max_amount", json!(5), now());
+    assert!(answer.is_ok(), "{answer:?}");
     let scope = world.exchange("scope", json!("list"), now());
     assert_eq!(scope, refused(400, "invalid_scope"));
     for (name, value) in [

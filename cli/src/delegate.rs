@@ -114,11 +114,12 @@ fn crossing(
     for (from, to) in &explain.audiences {
         crossing = crossing.audience(from.clone(), to.clone());
     }
-    Ok(Some(match (parent.kind, text(child, "txn")) {
-        // A transaction begins.
-        (Kind::AccessToken, Some(txn)) => crossing.claim("txn", txn),
-        (Kind::TransactionToken, Some(_)) => crossing.carry("txn"),
-        _ => crossing,
+    let has_begun = parent.claims.value("txn").is_some();
+    Ok(Some(match (child.kind, text(child, "txn")) {
+        // A transaction begins with the exchange.
+        (Kind::TransactionToken, Some(txn)) if !has_begun => crossing.claim("txn", txn),
+        (_, Some(_)) => crossing.carry("txn"),
+        (_, None) => crossing,
     }))
 }
 
@@ -144,6 +145,7 @@ fn read(
 
 fn rights(text: &str, keys: Option<&JwkSet>) -> Result<Option<Compared>, aims_jose::Error> {
     let (header, claims) = decoded(text)?;
+    is_signed(text, &header)?;
     let typ: Option<String> = header
         .value("typ")
         .and_then(|json| serde_json::from_str(json).ok());
@@ -164,6 +166,16 @@ fn rights(text: &str, keys: Option<&JwkSet>) -> Result<Option<Compared>, aims_jo
         rights,
         claims,
     }))
+}
+
+/// Checks that the text is one JWS in compact form to its end, with any algorithm.
+fn is_signed(text: &str, header: &Members) -> Result<(), aims_jose::Error> {
+    let (_, signature) = text.rsplit_once('.').unwrap_or_default();
+    base64url::decode(signature)?;
+    let algorithm: Option<String> = header
+        .value("alg")
+        .and_then(|json| serde_json::from_str(json).ok());
+    algorithm.map(drop).ok_or(aims_jose::Error::Header)
 }
 
 /// For people.

@@ -235,6 +235,17 @@ fn mistakes_have_the_status_2() {
     let claims = base64url::encode(br#"{"exp":1,"exp":2}"#);
     folder.write("twice", format!("{twice}.{claims}.AA"));
     folder.write("two", format!("{good}\n{good}\n"));
+    folder.write("further", format!("{good}\nthis is no part of the token"));
+    folder.write("blank", format!("{good} "));
+    folder.write("unsigned", format!("{head}.!!!"));
+    let (_, rest) = good.split_once('.').unwrap();
+    for (name, header) in [
+        ("no_alg", json!({"typ": "at+jwt"})),
+        ("odd_alg", json!({"typ": "at+jwt", "alg": 5})),
+    ] {
+        let header = base64url::encode(header.to_string().as_bytes());
+        folder.write(name, format!("{header}.{rest}"));
+    }
     folder.ok("key generate --kid other --out other.jwk");
     let public = folder.ok("key public other.jwk");
     folder.write("others.json", format!("{{\"keys\":[{public}]}}"));
@@ -251,6 +262,11 @@ fn mistakes_have_the_status_2() {
         "delegate explain parent long",
         "delegate explain parent twice",
         "delegate explain parent two",
+        "delegate explain parent further",
+        "delegate explain parent blank",
+        "delegate explain parent unsigned",
+        "delegate explain parent no_alg",
+        "delegate explain parent odd_alg",
         "delegate explain --keys nowhere parent child",
         "delegate explain --keys parent parent child",
         "delegate explain --keys as.jwk parent child",
@@ -375,6 +391,27 @@ fn a_crossing_is_compared_over_its_tables() {
         let ran = folder.run(&format!("delegate explain --json {options} parent child"));
         assert_eq!(ran.json()["verdict"], verdict, "{options}: {}", ran.out);
     }
+    // An access token that is of a transaction stays with it.
+    let of = |txn: &str| signed(&folder, "at+jwt", &json!({"txn": txn}));
+    let same = "--scope read=read --scope write=write \
+                --audience https://tools.example=https://tools.example";
+    folder.write("parent", of("t-1"));
+    for (options, child, verdict) in [
+        (same, of("t-1"), "equal"),
+        (same, of("t-2"), "undecidable"),
+        (same, signed(&folder, "at+jwt", &json!({})), "undecidable"),
+        (&*all, txn(json!({})), "narrower"),
+        (&*all, txn(json!({"txn": "t-2"})), "undecidable"),
+    ] {
+        folder.write("child", child);
+        let ran = folder.run(&format!("delegate explain --json {options} parent child"));
+        assert_eq!(ran.json()["verdict"], verdict, "{options}: {}", ran.out);
+    }
+    // A limit that no dimension knows does not stay behind.
+    folder.write("parent", signed(&folder, "at+jwt", &json!({"limit": 5})));
+    folder.write("child", txn(json!({})));
+    let ran = folder.run(&format!("delegate explain --json {all} parent child"));
+    assert_eq!(ran.json()["dimensions"]["other"], "undecidable");
     for wrong in [
         "--scope a",
         "--scope =b",

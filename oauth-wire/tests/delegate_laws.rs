@@ -208,3 +208,30 @@ fn actors_and_keys() {
     assert_eq!(claims.len(), 25);
     check(Kind::TransactionToken, &claims, Except::Meets);
 }
+
+/// Grants for another domain: the call of their transaction.
+#[test]
+fn calls_of_grants() {
+    let base = json!({
+        "iss": "https://as.example", "sub": "alice", "aud": "https://as.other.example",
+        "jti": "1", "iat": 1, "exp": 9, "scope": "r"
+    });
+    let details = json!([{"type": "aims_tool", "call_digest": "d"}]);
+    let claims = family(
+        &base,
+        &[
+            ("client_id", vec![json!("a"), json!("b")]),
+            ("authorization_details", vec![json!(null), details]),
+            (
+                "txn_claims",
+                vec![
+                    json!(null),
+                    json!({"call_digest": "d"}),
+                    json!({"call_digest": "e"}),
+                ],
+            ),
+        ],
+    );
+    assert_eq!(claims.len(), 12);
+    check(Kind::AuthorizationGrant, &claims, Except::Nothing);
+}

@@ -216,11 +216,12 @@ impl Builder {
             client_pushes: Meter::new(CLIENT_PUSHES),
             token_entries: Meter::new(token_entries(self.token_lifetime)),
             shows: Meter::new(SHOWS),
-            subject_issuers: self.subject_issuers.map(|it| SubjectIssuers {
-                refresh: self.subject_keys,
-                ..it
-            }),
             policy_version: self.policy_version,
+            subject_issuers: self.subject_issuers.map(|all| SubjectIssuers {
+                refresh: self.subject_keys,
+                ignores_further_claims: self.ignored_claims_of,
+                ..all
+            }),
             registration: self.registration.map(Registration::new),
             documents: self.documents,
             domains: self.domains,

@@ -139,6 +139,27 @@ fn the_signature_is_of_a_trusted_issuer() {
     assert_eq!(found, invalid("it is no signed JWT, or is too long"));
 }
 
+/// DEL-02: a claim that is not known may limit the grant.
+#[test]
+fn a_further_claim_may_be_a_limit() {
+    let world = World::new();
+    let wider = "the token would permit more than its subject token";
+    for typ in TYPES {
+        for (claim, expected) in [("max_amount", Some(wider)), ("email", None)] {
+            let found = world.changed(typ, claim, json!("5"));
+            let found = found.err().map(|(_, description)| description);
+            assert_eq!(found.as_deref(), expected, "{typ} {claim}");
+        }
+    }
+    let world = World::with(|key| every(key).ignore_further_claims());
+    for typ in TYPES {
+        assert!(
+            world.changed(typ, "max_amount", json!("5")).is_ok(),
+            "{typ}"
+        );
+    }
+}
+
 /// JWTA-20: keys that are no longer trusted verify nothing.
 #[test]
 fn stale_keys_are_refused() {

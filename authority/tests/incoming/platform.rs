@@ -46,6 +46,7 @@ fn rules(issuer: &str, key: &SigningKey) -> IncomingGrants {
 
 fn every(issuer: &str, key: &SigningKey) -> IncomingGrants {
     let rules = rules(issuer, key).accept_jwt().accept_id_jag();
+    let rules = rules.ignore_further_claims();
     rules.accept_transactions().transaction_member("amount")
 }
 

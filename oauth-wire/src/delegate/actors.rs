@@ -89,15 +89,15 @@ impl Actors {
         let (Claim::Read(parent), Claim::Read(chain)) = (&self.chain, &child.chain) else {
             return Finding::undecidable("`act` is malformed");
         };
-        if !is_permitted(parent) {
-            return Finding::undecidable("the parent's chain is too long or has an actor twice");
-        }
         let kept = chain.len().checked_sub(parent.len());
         let kept = kept.and_then(|appended| chain.get(appended..));
         let Some(kept) = kept.filter(|kept| kept.iter().zip(parent).all(|(it, own)| it.is(own)))
         else {
             return Finding::wider("the parent's actors are not the last ones of the child");
         };
+        if !is_permitted(parent) {
+            return Finding::undecidable("the parent's chain is too long or has an actor twice");
+        }
         if !is_permitted(chain) {
             return Finding::wider("the chain has more than five actors, or one of them twice");
         }

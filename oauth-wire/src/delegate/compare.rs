@@ -157,17 +157,17 @@ fn actions(parent: &Rights, child: &Rights, details: Verdict) -> Finding {
     })
 }
 
-/// Each call that the parent's details are for is still one of the child's.
+/// Each call that the parent is for is still one of the child's.
 fn calls(parent: &Rights, child: &Rights) -> Finding {
     let Some((own, other)) = both(parent, child) else {
         return MALFORMED;
     };
-    // Only a transaction token is for the call of its context.
-    let of_context = child
-        .call()
-        .filter(|_| child.kind == Kind::TransactionToken);
+    let of_context = child.call.as_deref();
     let is_kept = |call: &str| of_context == Some(call) || other.calls().any(|it| it == call);
-    if own.calls().all(is_kept) {
+    // In the other kinds of tokens the context stays, and with it its call.
+    let needs_details = child.kind == Kind::AccessToken;
+    let of_parent = parent.call.as_deref().filter(|_| needs_details);
+    if own.calls().chain(of_parent).all(is_kept) {
         Finding::EQUAL
     } else {
         Finding::wider("the `call_digest` of the parent is gone")
@@ -200,8 +200,10 @@ fn lifetime(parent: &Rights, child: &Rights) -> Finding {
 fn confirmation(parent: &Rights, child: &Rights, actors: Verdict) -> Finding {
     match (&parent.cnf, &child.cnf) {
         (Claim::Absent, Claim::Absent) => Finding::EQUAL,
-        (Claim::Absent, Claim::Read(Cnf { methods, .. })) if methods.is_some() => Finding::NARROWER,
-        (Claim::Read(_), Claim::Absent) => Finding::wider("it is bound to no key any more"),
+        (Claim::Absent, Claim::Read(cnf)) if cnf.names_key => Finding::NARROWER,
+        (Claim::Read(_) | Claim::Unreadable, Claim::Absent) => {
+            Finding::wider("it is bound to no key any more")
+        }
         (Claim::Read(own), Claim::Read(other)) if own.form == other.form => Finding::EQUAL,
         (
             Claim::Read(Cnf {

@@ -13,7 +13,9 @@ use super::scopes::ScopeTable;
 /// access token for a transaction token.
 ///
 /// It translates the parent's rights, and the child is then compared with the translation. Only
-/// what a table names is translated; a claim that is not carried is no right of the child.
+/// what a table names is translated. A claim that no dimension knows may limit the token, so it is
+/// [carried](Self::carry) over, or [stays behind](Self::leave) because the caller said that it
+/// limits nothing; any other one makes each child undecidable.
 ///
 /// ```
 /// use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable, delegate};
@@ -41,8 +43,47 @@ pub struct Crossing {
     audiences: BTreeSet<(Box<str>, Box<str>)>,
     claims: Vec<(Box<str>, Box<str>)>,
     carried: BTreeSet<Box<str>>,
+    left: BTreeSet<Box<str>>,
+    leaves_all: bool,
     has_actors: bool,
 }
+
+/// Claims that describe the user, the session or the token, or that give the user more (OpenID
+/// Connect Core §5.1, RFC 9068 §2.2.3.1, and those of Keycloak). A child without them permits no
+/// more. `may_act` was judged where the token is exchanged (RFC 8693 §4.4).
+const DESCRIPTIONS: [&str; 31] = [
+    "address",
+    "allowed-origins",
+    "azp",
+    "birthdate",
+    "email",
+    "email_verified",
+    "entitlements",
+    "family_name",
+    "gender",
+    "given_name",
+    "groups",
+    "locale",
+    "may_act",
+    "middle_name",
+    "name",
+    "nickname",
+    "phone_number",
+    "phone_number_verified",
+    "picture",
+    "preferred_username",
+    "profile",
+    "realm_access",
+    "resource_access",
+    "roles",
+    "session_state",
+    "sid",
+    "typ",
+    "updated_at",
+    "ver",
+    "website",
+    "zoneinfo",
+];
 
 #[derive(Clone, Debug)]
 enum Scopes {
@@ -61,6 +102,8 @@ impl Crossing {
             audiences: BTreeSet::new(),
             claims: Vec::new(),
             carried: BTreeSet::from(["sub".into()]),
+            left: BTreeSet::new(),
+            leaves_all: false,
             has_actors: true,
         }
     }
@@ -96,6 +139,20 @@ impl Crossing {
         self
     }
 
+    /// Leaves a claim behind that no dimension knows and that limits nothing. Claims that describe
+    /// the user or the session, such as `email`, `sid` and `groups`, stay behind without it.
+    pub fn leave(mut self, name: impl Into<Box<str>>) -> Self {
+        self.left.insert(name.into());
+        self
+    }
+
+    /// Leaves all claims behind that no dimension knows: for an issuer whose tokens have no claim
+    /// of their own that limits anything, such as a platform that describes its workloads.
+    pub const fn leave_all(mut self) -> Self {
+        self.leaves_all = true;
+        self
+    }
+
     /// Begins a new chain of actors, where a standard forbids to tell another domain of those
     /// before. The issuer of the child answers for them.
     pub const fn without_actors(mut self) -> Self {
@@ -112,7 +169,8 @@ impl Crossing {
             Scopes::Outward(table) => table.outward(scopes),
         });
         let mut other = parent.other.clone();
-        other.retain(|name, _| self.carried.contains(name));
+        other
+            .retain(|name, _| self.carried.contains(name) || !self.stays_behind(parent.kind, name));
         for (name, value) in &self.claims {
             other.insert(name.clone(), canonical_value(value));
         }
@@ -135,5 +193,19 @@ impl Crossing {
             },
             ..parent.clone()
         }
+    }
+
+    /// Whether a claim that no dimension knows may be gone from the child.
+    fn stays_behind(&self, from: Kind, name: &str) -> bool {
+        let has_ended = match (from, self.kind) {
+            // Beyond the border of its domain a transaction has ended.
+            (Kind::TransactionToken, Kind::AccessToken) => name == "txn",
+            // The server that takes a grant judged who presents it, and for which resource.
+            (Kind::AuthorizationGrant, Kind::AccessToken) => {
+                ["client_id", "resource"].contains(&name)
+            }
+            _ => false,
+        };
+        has_ended || self.leaves_all || self.left.contains(name) || DESCRIPTIONS.contains(&name)
     }
 }

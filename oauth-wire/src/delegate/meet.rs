@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::actors::Actors;
 use super::claim::{Claim, Texts};
 use super::details::{Details, Entry};
-use super::rights::{Cnf, Kind, Rights, Value};
+use super::rights::{Cnf, Kind, Rights, Value, call};
 
 impl Rights {
     /// The most that is no more than either: what a token may permit that has two parents, such as
@@ -54,6 +54,7 @@ impl Rights {
         let mut context = joined(self.context.read(), other.context.read())?;
         let details = self.details(other)?;
         carry_calls(&[self, other], &details, &mut context)?;
+        let context = Claim::Read(context);
         let mut both = Self {
             scope,
             audience: Claim::Read(audience),
@@ -66,7 +67,8 @@ impl Rights {
             },
             cnf: self.cnf(other)?,
             actors,
-            context: Claim::Read(context),
+            call: call(self.kind, &context),
+            context,
             ..self.clone()
         };
         both.login
@@ -131,6 +133,7 @@ impl Cnf {
         Some(Self {
             form: format!("{} {}", self.form, other.form).into(),
             methods: Some(all),
+            names_key: true,
         })
     }
 }
@@ -190,7 +193,7 @@ fn carry_calls(parents: &[&Rights], details: &Details, context: &mut Context) ->
             continue;
         }
         // An access token is not for the call of its context.
-        if parents.iter().any(|it| it.kind != Kind::TransactionToken) {
+        if parents.iter().any(|it| it.kind == Kind::AccessToken) {
             return None;
         }
         let before = context.insert("call_digest".into(), Some(call.into()));

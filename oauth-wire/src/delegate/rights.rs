@@ -93,10 +93,12 @@ pub struct Rights {
     pub(super) scope: Claim<ScopeSet>,
     pub(super) audience: Claim<Texts>,
     pub(super) details: Claim<Details>,
-    pub(super) expires: Claim<NumericDate>,
-    pub(super) not_before: Claim<NumericDate>,
+    pub(super) expires: Claim<Moment>,
+    pub(super) not_before: Claim<Moment>,
     pub(super) actors: Actors,
     pub(super) cnf: Claim<Cnf>,
+    /// The one call that it is for by its context, in canonical form.
+    pub(super) call: Option<Box<str>>,
     pub(super) context: Claim<BTreeMap<Box<str>, Value>>,
     /// `auth_time`, `acr` and `amr`.
     pub(super) login: BTreeMap<Box<str>, Value>,
@@ -114,6 +116,8 @@ pub(super) struct Cnf {
     pub(super) form: Box<str>,
     /// `None` where it has a member that is not known here.
     pub(super) methods: Option<Vec<Confirmation>>,
+    /// Whether it names a key, also as `kid` (RFC 7800 §3.4).
+    pub(super) names_key: bool,
 }
 
 /// Claims that say nothing about what is permitted.
@@ -149,6 +153,7 @@ impl Rights {
                 .map(|(name, raw)| (name.as_str().into(), canonical_value(raw.get())))
                 .collect()
         };
+        let context = Claim::of(claim(kind.context()), context);
         Ok(Self {
             kind,
             issuer: Claim::of(claim("iss"), text),
@@ -157,8 +162,8 @@ impl Rights {
             }),
             audience: Claim::of(claim("aud"), audience),
             details: Claim::of(claim("authorization_details"), Details::read),
-            expires: Claim::of(claim("exp"), parsed),
-            not_before: Claim::of(claim("nbf"), parsed),
+            expires: Claim::of(claim("exp"), Moment::read),
+            not_before: Claim::of(claim("nbf"), Moment::read),
             actors: Actors::read(
                 claim("act"),
                 claim("client_id").filter(|_| kind != Kind::AuthorizationGrant),
@@ -166,7 +171,8 @@ impl Rights {
                 kind.requires_client(),
             ),
             cnf: Claim::of(claim("cnf"), Cnf::read),
-            context: Claim::of(claim(kind.context()), context),
+            call: call(kind, &context),
+            context,
             login: named(&|name| LOGIN.contains(&name)),
             other: named(&|name| {
                 let is_known = [&SILENT[..], &LOGIN, &DIMENSIONS];
@@ -184,21 +190,29 @@ impl Rights {
     pub fn compare(&self, child: &Self) -> Comparison {
         Comparison::between(self, child)
     }
+}
 
-    /// The one call that a transaction token is for: `tctx.call_digest` as it was written, in
-    /// canonical form.
-    pub(super) fn call(&self) -> Option<&str> {
-        let member = self.context.read()?.get("call_digest")?;
-        member.as_deref()
+/// A date with its fraction of a second, which a verifier rounds away: the bits of a double that is
+/// not negative, in its order.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Moment(u64);
+
+impl Moment {
+    fn read(json: &str) -> Option<Self> {
+        parsed::<NumericDate>(json)?;
+        parsed::<f64>(json).map(|seconds| Self(seconds.to_bits()))
     }
 }
 
 impl Cnf {
     fn read(json: &str) -> Option<Self> {
-        members(json)?;
+        let members = members(json)?;
+        let key_id = members.get("kid").and_then(|raw| text(raw.get()));
+        let methods = Confirmation::read_all(json.as_bytes()).ok();
         Some(Self {
             form: canonical_value(json)?,
-            methods: Confirmation::read_all(json.as_bytes()).ok(),
+            names_key: methods.is_some() || (members.len() == 1 && key_id.is_some()),
+            methods,
         })
     }
 }
@@ -215,6 +229,14 @@ fn context(json: &str) -> Option<BTreeMap<Box<str>, Value>> {
         all.map(|(name, raw)| (name.as_str().into(), canonical_value(raw.get())))
             .collect(),
     )
+}
+
+/// `call_digest` of the context. No server reads it in an access token.
+pub(super) fn call(kind: Kind, context: &Claim<BTreeMap<Box<str>, Value>>) -> Option<Box<str>> {
+    if kind == Kind::AccessToken {
+        return None;
+    }
+    context.read()?.get("call_digest")?.clone()
 }
 
 /// Whether a required claim has its form: `iat` is a time, any other a text that is not empty.

@@ -63,6 +63,15 @@ fn actors_are_only_appended() {
     }
 }
 
+/// The tail is looked at before the length.
+#[test]
+fn another_chain_is_wider_whatever_its_length() {
+    let names = ["f", "e", "d", "c", "b", "a"].map(|name| ("", name));
+    let long = json!({"act": act(&names), "client_id": "f"});
+    assert_eq!(at(&long, &json!({"client_id": "x"})), "actors:wider");
+    assert_eq!(at(&long, &long), "actors:undecidable");
+}
+
 /// RFC 8693 §4.1: an `act` may say more of an actor than who it is.
 #[test]
 fn what_is_said_of_an_actor_stays() {

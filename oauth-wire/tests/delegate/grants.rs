@@ -1,6 +1,6 @@
 //! Authorization grants for another domain.
 
-use aims_oauth_wire::delegate::{Crossing, Dimension, Kind, Verdict};
+use aims_oauth_wire::delegate::{Crossing, Dimension, Kind, ScopeTable, Verdict};
 use serde_json::{Value, json};
 
 use super::{at, differences, none, rights};
@@ -58,4 +58,80 @@ fn a_crossing_may_begin_a_new_chain() {
         let found = [&kept, &begun].map(|it| it.compare(&child).of(Dimension::Actors));
         assert_eq!(found, expected);
     }
+}
+
+/// DEL-02: what may limit the parent does not stay behind unseen.
+#[test]
+fn an_unknown_claim_crosses_or_is_named() {
+    let parent = |changes: &Value| rights(Kind::AccessToken, changes);
+    let crossing = || {
+        Crossing::new(Kind::TransactionToken, None)
+            .scopes_inward(ScopeTable::new([("read", "read"), ("write", "write")]).unwrap())
+            .audience("https://a.example", "trust-domain.example")
+            .claim("txn", "t-1")
+    };
+    let act = json!({"act": {"iss": "https://as.example", "sub": "agent"}});
+    let child = rights(Kind::TransactionToken, &act);
+    let other = |crossing: Crossing, changes: &Value| {
+        let found = crossing.translate(&parent(changes)).compare(&child);
+        assert_eq!(found.verdict(), found.of(Dimension::Other));
+        found.of(Dimension::Other)
+    };
+    assert_eq!(other(crossing(), &none()), Verdict::Equal);
+    let limit = json!({"max_amount": 5});
+    assert_eq!(other(crossing(), &limit), Verdict::Undecidable);
+    assert_eq!(
+        other(crossing().carry("max_amount"), &limit),
+        Verdict::Undecidable
+    );
+    assert_eq!(
+        other(crossing().leave("max_amount"), &limit),
+        Verdict::Equal
+    );
+    let user =
+        json!({"email": "a@example.com", "sid": "1", "groups": ["a"], "may_act": {"sub": "x"}});
+    assert_eq!(other(crossing(), &user), Verdict::Equal);
+}
+
+/// DEL-01: a transaction for one call ends in a token for this call alone.
+#[test]
+fn the_call_of_a_transaction_stays_beyond_the_border() {
+    let tctx = json!({"call_digest": "d-1"});
+    let parent = rights(
+        Kind::TransactionToken,
+        &json!({"tctx": tctx, "scope": "read"}),
+    );
+    let crossing = |kind| {
+        Crossing::new(kind, Some("https://as.example"))
+            .scopes_inward(ScopeTable::new([("read", "read")]).unwrap())
+            .audience("trust-domain.example", "https://out.example")
+    };
+    let details = |call: &str| json!([{"type": "aims_tool", "call_digest": call}]);
+    let child = |kind, changes: Value| {
+        let mut all = json!({
+            "aud": "https://out.example", "scope": "read",
+            "act": {"iss": "https://as.example", "sub": "agent"}
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            all[name] = value.clone();
+        }
+        let child = rights(kind, &all);
+        crossing(kind).translate(&parent).compare(&child)
+    };
+    let at = |changes| child(Kind::AccessToken, changes).of(Dimension::Details);
+    assert_eq!(at(json!({"tctx": tctx})), Verdict::Wider);
+    assert_eq!(
+        at(json!({"tctx": tctx, "authorization_details": details("d-2")})),
+        Verdict::Wider
+    );
+    let grant = |changes| child(Kind::AuthorizationGrant, changes).verdict();
+    assert_eq!(
+        grant(json!({"txn_claims": tctx, "txn": "t-1"})),
+        Verdict::Narrower
+    );
+    assert_eq!(
+        grant(json!({"txn_claims": {"call_digest": "d-2"}})),
+        Verdict::Wider
+    );
+    assert_eq!(grant(json!({"tctx": tctx})), Verdict::Wider);
 }

@@ -148,7 +148,22 @@ fn audiences_only_shrink() {
 fn a_lifetime_only_shrinks() {
     for (parent, child, expected) in [
         (json!({"exp": 1_999}), json!({"exp": 1_999}), ""),
-        (json!({"exp": 1_999}), json!({"exp": 1_999.7}), ""),
+        (json!({"exp": 1_999}), json!({"exp": 1_999.0}), ""),
+        (
+            json!({"exp": 1_999}),
+            json!({"exp": 1_999.7}),
+            "lifetime:wider",
+        ),
+        (
+            json!({"exp": 1_999.7}),
+            json!({"exp": 1_999.1}),
+            "lifetime:narrower",
+        ),
+        (
+            json!({"nbf": 1_000.9}),
+            json!({"nbf": 1_000.1}),
+            "lifetime:wider",
+        ),
         (none(), json!({"exp": 1_999}), "lifetime:narrower"),
         // No skew.
         (none(), json!({"exp": 2_001}), "lifetime:wider"),
@@ -245,8 +260,14 @@ fn a_bound_token_stays_bound() {
         (
             none(),
             json!({"cnf": {"kid": "1"}}),
+            "confirmation:narrower",
+        ),
+        (
+            none(),
+            json!({"cnf": {"kid": "1", "x": "1"}}),
             "confirmation:undecidable",
         ),
+        (json!({"cnf": "x"}), none(), "confirmation:wider"),
         (none(), json!({"cnf": {}}), "confirmation:undecidable"),
         (bound(KEY), json!({"cnf": null}), "confirmation:undecidable"),
         (bound(KEY), json!({"cnf": "x"}), "confirmation:undecidable"),

@@ -89,6 +89,7 @@ pub struct IncomingGrants {
     pub(crate) context: BTreeSet<String>,
     /// The public clients that present tokens of a platform, each with a subject of those tokens.
     pub(crate) public_clients: BTreeSet<(String, String)>,
+    pub(crate) ignores_further_claims: bool,
 }
 
 impl IncomingGrants {
@@ -112,6 +113,7 @@ impl IncomingGrants {
             default_resource: None,
             context: BTreeSet::new(),
             public_clients: BTreeSet::new(),
+            ignores_further_claims: false,
         }
     }
 
@@ -123,6 +125,17 @@ impl IncomingGrants {
     #[must_use]
     pub fn refreshed_by(mut self, keys: Arc<dyn RefreshKeys>) -> Self {
         self.refresh = Some(keys);
+        self
+    }
+
+    /// Ignores the claims that the authority does not know, because no claim of this issuer limits
+    /// what its grants permit: a platform describes its workloads by many claims of its own.
+    ///
+    /// Without it a grant with a claim that may be a limit is refused. Claims that describe a user
+    /// or a session are known: those of OpenID Connect, and `groups`, `roles` and `entitlements`.
+    #[must_use]
+    pub const fn ignore_further_claims(mut self) -> Self {
+        self.ignores_further_claims = true;
         self
     }
 
@@ -212,6 +225,7 @@ impl IncomingGrants {
     ///     .allow("https://tools.example/mcp", ["deploy"]);
     /// let grants = grants
     ///     .accept_jwt()
+    ///     .ignore_further_claims()
     ///     .accept_public_client("deploy-job", "repo:shop/site:environment:production");
     /// # drop((job, grants));
     /// # }

@@ -57,6 +57,10 @@ impl GrantType for JwtBearer {
             .audience(server.base.as_str(), to.as_str())
             .scopes_inward(table.into_owned())
             .claim("sub", subject.as_str());
+        let crossing = match rules.ignores_further_claims {
+            true => crossing.leave_all(),
+            false => crossing,
+        };
         let crossing = match &carried.txn {
             Some(txn) => crossing.claim("txn", txn.as_str()),
             None => crossing,

@@ -5,6 +5,7 @@ pub(crate) mod stated;
 
 use core::fmt;
 use core::iter::successors;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aims_jose::jws::Unverified;
@@ -69,6 +70,8 @@ pub(crate) struct SubjectIssuers {
     pub(crate) subjects: Arc<dyn MapSubject>,
     /// Fetches the keys of the store again.
     pub(crate) refresh: Option<Arc<dyn RefreshKeys>>,
+    /// The issuers no claim of which limits anything.
+    pub(crate) ignores_further_claims: BTreeSet<String>,
 }
 
 /// A subject token.
@@ -398,10 +401,19 @@ impl Subject {
         to: &str,
         scopes: ScopeTable,
     ) -> Crossing {
-        Crossing::new(kind, Some(server.base.as_str()))
+        let crossing = Crossing::new(kind, Some(server.base.as_str()))
             .audience(self.from.as_str(), to)
             .scopes_inward(scopes)
-            .claim("sub", self.subject.as_str())
+            .claim("sub", self.subject.as_str());
+        let ignores_further_claims = self.issuer.as_deref().is_some_and(|issuer| {
+            let issuers = server.subject_issuers.as_ref();
+            issuers.is_some_and(|all| all.ignores_further_claims.contains(issuer))
+        });
+        // An ID token says who the user is, and limits nothing.
+        match ignores_further_claims || self.by_id_token {
+            true => crossing.leave_all(),
+            false => crossing,
+        }
     }
 
     /// Returns the chain of the token, with the client as the current actor (RFC 8693 §4.1). A

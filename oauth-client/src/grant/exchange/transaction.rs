@@ -17,6 +17,7 @@ use aims_oauth_wire::token::{TokenRequest, TokenResponse, TokenType};
 use aims_oauth_wire::transaction::{CarriedTransaction, TRANSACTION_TOKEN};
 use http::HeaderMap;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::issued::expect_type;
@@ -280,8 +281,12 @@ impl TransactionTokenRequest {
             Some(Kind::AccessToken) => {
                 let own: Own<'_> = json::from_object(&parent.payload).map_err(unreadable)?;
                 let mut crossing = Crossing::new(Kind::TransactionToken, child.iss.as_deref())
-                    .scopes_inward(self.table(own.scope.as_deref())?)
-                    .claim("txn", child.txn.as_deref().unwrap_or_default());
+                    .scopes_inward(self.table(own.scope.as_deref())?);
+                crossing = match own.txn {
+                    Some(_) => crossing.carry("txn"),
+                    // A transaction begins with the exchange.
+                    None => crossing.claim("txn", child.txn.as_deref().unwrap_or_default()),
+                };
                 for audience in own.aud.iter().flat_map(Audience::iter) {
                     crossing = crossing.audience(audience, &*self.domain);
                 }
@@ -436,6 +441,8 @@ struct Own<'a> {
     aud: Option<Audience<'a>>,
     #[serde(borrow, default)]
     scope: Option<Text<'a>>,
+    #[serde(default)]
+    txn: Option<IgnoredAny>,
 }
 
 impl<'a> Claims<'a> {
