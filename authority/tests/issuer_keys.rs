@@ -1,7 +1,11 @@
 //! Keys of other issuers, fetched again when a grant or a subject token names an unknown key, or
 //! the keys are stale.
 #![cfg(feature = "server")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

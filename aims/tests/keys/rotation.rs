@@ -12,7 +12,7 @@ use crate::support::{
     AS, BUNDLE, JWKS, ORIGIN, Page, Web, admit, bundle, code, key, late_set, refresh, secs, set,
 };
 
-fn at_jwks(web: &std::sync::Arc<Web>) -> PublishedKeys {
+fn at_jwks(web: &Arc<Web>) -> PublishedKeys {
     let keys = web
         .keys()
         .issuer_at(AS.parse().unwrap(), &JWKS.parse().unwrap());
