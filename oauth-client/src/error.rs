@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aims_error::{ErrorKind, shown};
-use aims_oauth_wire::delegate::{Amplification, Dimension};
+use aims_oauth_wire::delegate::Amplification;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::metadata::attempt::{Attempts, Outcome};
 use aims_oauth_wire::names::{Issuer, Resource};
@@ -91,14 +91,6 @@ pub enum Error {
         found: u64,
         /// The last end that was allowed, in Unix seconds.
         limit: u64,
-    },
-    /// The exchanged token permits more than the subject token.
-    #[error("the exchanged token is wider in `{dimension}`: {reason}")]
-    Wider {
-        /// The dimension.
-        dimension: Dimension,
-        /// The finding.
-        reason: &'static str,
     },
     /// The exchanged token permits more than the subject token, or that cannot be decided.
     #[error(transparent)]
@@ -407,7 +399,6 @@ impl Error {
         Self::IssuedTokenType { .. } => Forbidden "grant.issued_token_type",
         Self::Actor => Forbidden "grant.actor",
         Self::Lifetime { .. } => Forbidden "grant.lifetime",
-        Self::Wider { .. } => Forbidden "grant.wider",
         Self::Incomparable => Forbidden "grant.incomparable",
         Self::Assertion { .. } => Mismatch "grant.assertion",
         Self::Transaction { .. } => Mismatch "grant.transaction",

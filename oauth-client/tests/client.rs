@@ -9,7 +9,6 @@ use aims_jose::time::UnixTime;
 use aims_oauth_client::discovery::{self, Step};
 use aims_oauth_client::{ClientCredentials, Error, Sought, Token};
 use aims_oauth_wire::client_auth::ClientSecretBasic;
-use aims_oauth_wire::delegate::Dimension;
 use aims_oauth_wire::metadata::attempt::Attempts;
 use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
 use aims_oauth_wire::names::Issuer;
@@ -442,10 +441,6 @@ fn codes_are_unique_and_complete() {
         },
         Error::Actor,
         Error::Lifetime { found: 2, limit: 1 },
-        Error::Wider {
-            dimension: Dimension::Scope,
-            reason: "",
-        },
         Error::Incomparable,
         Error::Assertion { reason: "" },
         Error::NeedsUser { last: None },

@@ -237,20 +237,24 @@ async fn the_answer_is_no_more_than_the_access_token() {
     for (parent, child, expected) in [
         (no.clone(), json!({"exp": NOW + 600}), "ok"),
         (no.clone(), json!({"exp": NOW + 606}), "grant.lifetime"),
-        (no.clone(), json!({"exp": NOW + 601}), "grant.wider"),
-        (json!({"scope": "write"}), no.clone(), "grant.wider"),
-        (no.clone(), json!({"act": null}), "grant.wider"),
+        (no.clone(), json!({"exp": NOW + 601}), "grant.lifetime"),
+        (json!({"scope": "write"}), no.clone(), "delegate.scope"),
+        (no.clone(), json!({"act": null}), "delegate.actors"),
         (
             no.clone(),
             json!({"act": {"iss": "https://as.example", "sub": "gateway"}}),
-            "grant.wider",
+            "delegate.actors",
         ),
-        (json!({"cnf": jkt(&own)}), no.clone(), "grant.wider"),
+        (
+            json!({"cnf": jkt(&own)}),
+            no.clone(),
+            "delegate.confirmation",
+        ),
         (json!({"cnf": jkt(&own)}), json!({"cnf": jkt(&own)}), "ok"),
         (
             json!({"authorization_details": detail}),
             no.clone(),
-            "grant.wider",
+            "delegate.details",
         ),
         (
             json!({"authorization_details": detail}),
@@ -258,7 +262,9 @@ async fn the_answer_is_no_more_than_the_access_token() {
             "ok",
         ),
         (json!({"acr": "high"}), no.clone(), "ok"),
-        (no.clone(), json!({"acr": "high"}), "grant.wider"),
+        (no.clone(), json!({"acr": "high"}), "delegate.other"),
+        // The subject of another user.
+        (no.clone(), json!({"sub": "bob"}), "grant.transaction"),
         // Another key is that of the requester, which is one more actor.
         (json!({"cnf": jkt(&own)}), json!({"cnf": jkt(&other)}), "ok"),
     ] {
@@ -277,14 +283,22 @@ async fn a_plainer_service_is_accepted_by_name() {
     let answer = |changes: &Value| body(&transaction_token(changes), &json!({}));
     let none = json!({"act": null});
     assert_eq!(judged(no_actors(), answer(&none)).await, "ok");
-    assert_eq!(judged(bound(), answer(&json!({}))).await, "grant.wider");
+    assert_eq!(
+        judged(bound(), answer(&json!({}))).await,
+        "delegate.confirmation"
+    );
     let unbound = bound().accept_unbound();
     assert_eq!(judged(unbound, answer(&json!({}))).await, "ok");
     // Each accepts one dimension alone.
-    let both = json!({"act": null, "exp": NOW + 601});
-    assert_eq!(judged(no_actors(), answer(&both)).await, "grant.wider");
+    let both = json!({"act": null, "acr": "high"});
+    assert_eq!(judged(no_actors(), answer(&both)).await, "delegate.other");
     let unbound = bound().accept_unbound();
-    assert_eq!(judged(unbound, answer(&none)).await, "grant.wider");
+    assert_eq!(judged(unbound, answer(&none)).await, "delegate.actors");
+    let mapped = || request(access_token(&json!({}))).accept_other_subject();
+    let bob = json!({"sub": "bob"});
+    assert_eq!(judged(mapped(), answer(&bob)).await, "ok");
+    let both = json!({"sub": "bob", "act": null});
+    assert_eq!(judged(mapped(), answer(&both)).await, "delegate.actors");
 }
 
 /// DEL-03: scopes of the domain are those that the table makes of the subject token's.
@@ -299,10 +313,10 @@ async fn scopes_are_translated_by_a_table() {
     let answer = |scope: &str| body(&transaction_token(&json!({"scope": scope})), &json!({}));
     let narrow = answer("orders.read");
     let wide = answer("orders.read orders.write");
-    assert_eq!(judged(asked(jwt()), narrow.clone()).await, "grant.wider");
+    assert_eq!(judged(asked(jwt()), narrow.clone()).await, "delegate.scope");
     let by_table = || asked(jwt()).scopes_by(table());
     assert_eq!(judged(by_table(), narrow.clone()).await, "ok");
-    assert_eq!(judged(by_table(), wide.clone()).await, "grant.wider");
+    assert_eq!(judged(by_table(), wide.clone()).await, "delegate.scope");
     // Of an opaque token nothing is known but what was asked for.
     let opaque = SubjectToken::access_token("opaque");
     assert_eq!(judged(asked(opaque.clone()), wide).await, "ok");
@@ -349,7 +363,7 @@ async fn a_replacement_is_no_more() {
         (json!({"scope": "read"}), "ok"),
         (json!({"act": longer}), "ok"),
         (json!({"req_wl": "orders", "rctx": {"hop": 2}}), "ok"),
-        (json!({"exp": NOW + 61}), "delegate.lifetime"),
+        (json!({"exp": NOW + 61}), "grant.lifetime"),
         (json!({"txn": "t-2"}), "delegate.other"),
         (json!({"sub": "bob"}), "delegate.other"),
         (json!({"iss": "https://other.example"}), "delegate.scope"),
@@ -410,33 +424,179 @@ async fn the_two_kinds_of_tokens_do_not_mix() {
     assert_eq!(code(source.token(grant).await), "grant.token_type");
 }
 
+/// Asks for a grant to the other domain, and returns the outcome and the request.
+async fn grant(request: JwtGrantRequest, claims: &Value) -> (&'static str, Script) {
+    let body = json!({"access_token": jwt("txn-chain+jwt", claims).expose(),
+        "issued_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_type": "N_A"});
+    let script = Script::new(move |_, _| json_answer(200, &body));
+    let (client, own) = (Arc::new(client()), Arc::new(server_with(&json!({}))));
+    let begun = match request.begin(client, own, common::at(NOW)) {
+        Ok(begun) => begun,
+        Err(error) => return (error.code(), script),
+    };
+    let found = drive(begun, &script, &Paused(Instant::now())).await;
+    (code(found), script)
+}
+
+const BANK: &str = "https://as.bank.example";
+
+fn grant_claims(changes: &Value) -> Value {
+    let claims = json!({"iss": "https://as.example", "aud": BANK, "sub": "customer-7",
+        "iat": NOW, "exp": NOW + 30, "jti": "1", "scope": "payments"});
+    with(claims, changes)
+}
+
+fn to_bank(token: &TransactionToken) -> JwtGrantRequest {
+    let subject = SubjectToken::transaction(token.carried());
+    JwtGrantRequest::new(subject, BANK.parse().unwrap()).unwrap()
+}
+
 /// TXC-01: at the border of the domain, the token is the subject of a request for a grant, and the
-/// other authorization server its audience.
+/// other authorization server its audience, never its resource.
 #[tokio::test(start_paused = true)]
 async fn a_grant_for_another_domain_is_requested_with_the_token() {
-    let other = "https://as.bank.example";
     let token = first(&json!({})).await;
-    for (aud, expected) in [(other, "ok"), ("https://as.example", "grant.assertion")] {
-        let grant = json!({"iss": "https://as.example", "aud": aud, "sub": "customer-7",
-            "iat": NOW, "exp": NOW + 30, "jti": "1", "scope": "payments"});
-        let body = json!({"access_token": jwt("txn-chain+jwt", &grant).expose(),
-            "issued_token_type": "urn:ietf:params:oauth:token-type:jwt", "token_type": "N_A"});
-        let script = Script::new(move |_, _| json_answer(200, &body));
-        let subject = SubjectToken::transaction(token.carried());
-        let request = JwtGrantRequest::new(subject, other.parse().unwrap()).unwrap();
-        let request = request.as_audience().scopes("payments".parse().unwrap());
-        let (client, own) = (Arc::new(client()), Arc::new(server_with(&json!({}))));
-        let begun = request.begin(client, own, common::at(NOW)).unwrap();
-        let found = drive(begun, &script, &Paused(Instant::now())).await;
-        let form = script.forms().remove(0);
-        assert_eq!(form.get("audience"), Some(other));
-        assert_eq!(form.get("resource"), None);
-        assert_eq!(form.get("scope"), Some("payments"));
-        assert_eq!(form.get("subject_token_type"), Some(TXN_TOKEN));
-        let text = token.carried().property().1;
-        assert_eq!(form.get("subject_token"), Some(text));
-        assert!(form.get("actor_token").is_none());
-        assert_eq!(code(found), expected);
+    let accounts = "https://accounts.bank.example";
+    for (aud, expected) in [(BANK, "ok"), ("https://as.example", "grant.assertion")] {
+        for resource in [None, Some(accounts)] {
+            let mut request = to_bank(&token).scopes("payments".parse().unwrap());
+            if let Some(resource) = resource {
+                request = request.for_resource(resource.parse().unwrap());
+            }
+            let (found, script) = grant(request, &grant_claims(&json!({ "aud": aud }))).await;
+            let form = script.forms().remove(0);
+            assert_eq!(form.get("audience"), Some(BANK));
+            assert_eq!(form.get("resource"), resource);
+            assert_eq!(form.get("scope"), Some("payments"));
+            assert_eq!(form.get("subject_token_type"), Some(TXN_TOKEN));
+            let text = token.carried().property().1;
+            assert_eq!(form.get("subject_token"), Some(text));
+            assert!(form.get("actor_token").is_none());
+            assert_eq!(found, expected);
+        }
+    }
+    let resource = BANK.parse().unwrap();
+    let (found, script) = grant(to_bank(&token).for_resource(resource), &json!({})).await;
+    assert_eq!(found, "oauth.request");
+    assert!(script.requests().is_empty());
+}
+
+/// TXC-01, DEL-01: a grant is no more than what was asked for, and no more than the transaction.
+#[tokio::test(start_paused = true)]
+async fn a_grant_is_no_more_than_its_transaction() {
+    type Ask = fn(JwtGrantRequest) -> JwtGrantRequest;
+    let same: Ask = |it| it;
+    let table: Ask = |it| it.scopes_by(ScopeTable::new([("read", "payments")]).unwrap());
+    let asked: Ask = |it| it.scopes("payments".parse().unwrap());
+    let fewer: Ask = |it| it.accept_missing_context();
+    let digest = call(10).to_string();
+    let context = json!({"call_digest": digest, "order": "7"});
+    let jkt = |key: &str| json!({"jkt": key.repeat(43)});
+    let (own, other) = (json!({"cnf": jkt("A")}), json!({"cnf": jkt("E")}));
+    let of_call = json!({ "tctx": context });
+    let no = json!({});
+    let claims = |changes: &Value| json!({ "txn_claims": changes });
+    for (token, ask, changes, expected) in [
+        // Scopes of what was asked for, of the table, or else of the token.
+        (&no, asked, no.clone(), "ok"),
+        (
+            &no,
+            asked,
+            json!({"scope": "payments admin"}),
+            "grant.scope",
+        ),
+        (&no, table, no.clone(), "ok"),
+        (
+            &no,
+            table,
+            json!({"scope": "payments admin"}),
+            "delegate.scope",
+        ),
+        (&no, same, json!({"scope": "read"}), "ok"),
+        (&no, same, no.clone(), "delegate.scope"),
+        (&no, asked, json!({"scope": 1}), "grant.assertion"),
+        // The end.
+        (&no, asked, json!({"exp": NOW + 60}), "ok"),
+        (&no, asked, json!({"exp": NOW + 61}), "delegate.lifetime"),
+        (
+            &no,
+            |it| it.scopes("payments".parse().unwrap()).accept_new_lifetime(),
+            json!({"exp": NOW + 3600}),
+            "ok",
+        ),
+        // The transaction.
+        (&no, asked, json!({"txn": "t-1"}), "ok"),
+        (&no, asked, json!({"txn": "other"}), "grant.assertion"),
+        // Its details.
+        (&of_call, table, claims(&context), "ok"),
+        (&of_call, table, no.clone(), "delegate.context"),
+        (
+            &of_call,
+            table,
+            claims(&json!({"call_digest": digest, "order": "8"})),
+            "delegate.context",
+        ),
+        (
+            &of_call,
+            |it| {
+                it.scopes("payments".parse().unwrap())
+                    .accept_missing_context()
+            },
+            claims(&json!({ "call_digest": digest })),
+            "ok",
+        ),
+        (
+            &of_call,
+            fewer,
+            claims(&json!({"order": "7"})),
+            "delegate.scope",
+        ),
+        (
+            &of_call,
+            |it| {
+                it.scopes("payments".parse().unwrap())
+                    .accept_missing_context()
+            },
+            claims(&json!({"order": "7"})),
+            "delegate.context",
+        ),
+        (
+            &of_call,
+            |it| {
+                it.scopes("payments".parse().unwrap())
+                    .accept_missing_context()
+            },
+            claims(&json!({"call_digest": call(11).to_string()})),
+            "delegate.context",
+        ),
+        // The key.
+        (&own, asked, own.clone(), "ok"),
+        (&own, asked, no.clone(), "delegate.confirmation"),
+        (&own, asked, other.clone(), "delegate.confirmation"),
+        (
+            &own,
+            |it| it.scopes("payments".parse().unwrap()).accept_unbound(),
+            no.clone(),
+            "ok",
+        ),
+        (
+            &own,
+            |it| it.scopes("payments".parse().unwrap()).accept_unbound(),
+            other.clone(),
+            "delegate.confirmation",
+        ),
+        (
+            &own,
+            |it| it.scopes("payments".parse().unwrap()).accept_other_key(),
+            other.clone(),
+            "ok",
+        ),
+        // A fact of the login.
+        (&no, asked, json!({"acr": "high"}), "delegate.other"),
+    ] {
+        let request = ask(to_bank(&first(token).await));
+        let (found, _) = grant(request, &grant_claims(&changes)).await;
+        assert_eq!(found, expected, "{token} {changes}");
     }
 }
 

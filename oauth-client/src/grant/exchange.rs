@@ -11,9 +11,11 @@ use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_oauth_wire::token::{TokenRequest, TokenResponse};
 
+use self::judge::{Accepted, Deviation};
 use super::{Grant, Target};
 use crate::Error;
 
+mod crossed;
 mod issued;
 mod judge;
 mod subject;
@@ -42,8 +44,12 @@ pub(crate) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_t
 /// - For a delegation, `act` names the actor (`grant.actor`). Keycloak ignores `actor_token`. A
 ///   token that is no JWT does not show its actor; see
 ///   [`accept_opaque_answer`](Self::accept_opaque_answer).
-/// - If both tokens are JWTs of one issuer and one kind, it is compared with the subject token
-///   (`delegate.…`).
+/// - If both tokens are JWTs of one issuer and one kind (`at+jwt`, RFC 9068), it is compared with
+///   the subject token in every [`Dimension`](aims_oauth_wire::delegate::Dimension): it has no
+///   further scope, audience beside those that were asked for, authorization detail or fact of the
+///   login, and keeps the actors in `act`, the key and the context of the transaction
+///   (`delegate.…`). What cannot be decided passes, unless [`judged_by`](Self::judged_by) is
+///   called. The methods `accept_…` are for servers that are known to do otherwise.
 #[derive(Clone, Debug)]
 pub struct TokenExchange<A> {
     subject: SubjectToken,
@@ -52,8 +58,7 @@ pub struct TokenExchange<A> {
     audiences: Vec<Box<str>>,
     further: Vec<Resource>,
     max_lifetime: Option<Duration>,
-    accepts_new_lifetime: bool,
-    accepts_opaque: bool,
+    accepted: Accepted,
     crossing: Option<Crossing>,
     /// The name in the cache, once it was needed. Each change of the exchange removes it.
     name: OnceLock<Box<str>>,
@@ -139,8 +144,7 @@ impl<A> TokenExchange<A> {
             audiences: Vec::new(),
             further: Vec::new(),
             max_lifetime: None,
-            accepts_new_lifetime: false,
-            accepts_opaque: false,
+            accepted: Accepted::new(),
             crossing: None,
             name: OnceLock::new(),
         }
@@ -179,16 +183,54 @@ impl<A> TokenExchange<A> {
     /// tokens a new lifetime (Keycloak). The grant of the subject is then prolonged without the
     /// subject.
     #[must_use]
-    pub fn accept_new_lifetime(mut self) -> Self {
-        self.accepts_new_lifetime = true;
-        self.renamed()
+    pub fn accept_new_lifetime(self) -> Self {
+        self.accepting(Deviation::NewLifetime)
     }
 
     /// Accepts an opaque token as the answer to a [`Delegation`], for a server that is known to put
     /// the actor into its answers of introspection (RFC 8693 §4.1).
     #[must_use]
-    pub fn accept_opaque_answer(mut self) -> Self {
-        self.accepts_opaque = true;
+    pub fn accept_opaque_answer(self) -> Self {
+        self.accepting(Deviation::OpaqueAnswer)
+    }
+
+    /// Accepts a token without the actors that the subject token has in `act`, for a server that
+    /// names none. The resource then does not know who acted before.
+    #[must_use]
+    pub fn accept_missing_actors(self) -> Self {
+        self.accepting(Deviation::MissingActors)
+    }
+
+    /// Accepts a token that is bound to no key for a subject token that is, for a server that binds
+    /// no exchanged tokens. A thief can use it until it expires.
+    #[must_use]
+    pub fn accept_unbound(self) -> Self {
+        self.accepting(Deviation::Unbound)
+    }
+
+    /// Accepts a token that is bound to another key than the subject token and appends no actor,
+    /// for a server that binds exchanged tokens to the key of the client that asks.
+    #[must_use]
+    pub fn accept_other_key(self) -> Self {
+        self.accepting(Deviation::OtherKey)
+    }
+
+    /// Accepts a token whose `aud` has other names than those that were asked for and those of the
+    /// subject token, for a server with names of its own for resources.
+    #[must_use]
+    pub fn accept_other_audiences(self) -> Self {
+        self.accepting(Deviation::OtherAudiences)
+    }
+
+    /// Accepts a token with other facts of the subject's login (`auth_time`, `acr`, `amr`) than the
+    /// subject token has, for a server that states them in exchanged tokens alone.
+    #[must_use]
+    pub fn accept_other_login(self) -> Self {
+        self.accepting(Deviation::OtherLogin)
+    }
+
+    fn accepting(mut self, deviation: Deviation) -> Self {
+        self.accepted.insert(deviation);
         self.renamed()
     }
 
@@ -236,20 +278,22 @@ impl<A: Acting> Grant for TokenExchange<A> {
         issued::expect_type(response, ACCESS_TOKEN)?;
         judge::scope(&self.subject, self.target.scopes(), response.scope())?;
         let answer = judge::Answer::read(response.access_token());
-        let ends = judge::ends(answer.as_ref(), response.expires_at(now));
-        judge::lifetime(
-            &self.subject,
-            self.max_lifetime,
-            self.accepts_new_lifetime,
-            ends,
-            now,
-        )?;
+        let ends = judge::Ends::of(answer.as_ref(), response.expires_at(now));
+        let accepts = |it| self.accepted.contains(&it);
+        let accepts_new = accepts(Deviation::NewLifetime);
+        judge::lifetime(&self.subject, self.max_lifetime, accepts_new, ends, now)?;
         let (asked, granted) = (self.target.scopes(), response.scope());
         judge::stated_scope(&self.subject, answer.as_ref(), asked, granted)?;
         if let Some(actor) = self.actor.token() {
-            judge::actor(actor, answer.as_ref(), self.accepts_opaque)?;
+            judge::actor(actor, answer.as_ref(), accepts(Deviation::OpaqueAnswer))?;
         }
-        judge::rights(&self.subject, answer.as_ref(), self.crossing.as_ref())
+        match &self.crossing {
+            Some(crossing) => judge::translated(&self.subject, answer.as_ref(), crossing),
+            None => {
+                let asked = self.asked_audiences();
+                judge::rights(&self.subject, answer.as_ref(), &asked, &self.accepted)
+            }
+        }
     }
 
     fn granted_before(&self) -> Option<&ScopeSet> {
@@ -271,6 +315,13 @@ impl<A: Acting> Grant for TokenExchange<A> {
 }
 
 impl<A: Acting> TokenExchange<A> {
+    /// Returns the services that the token was asked for.
+    fn asked_audiences(&self) -> Vec<&str> {
+        let resources = [self.target.resource()].into_iter().chain(&self.further);
+        let audiences = self.audiences.iter().map(|it| &**it);
+        resources.map(Resource::as_str).chain(audiences).collect()
+    }
+
     /// Returns a name of all that was asked for and accepted beside the target, so that a token is
     /// returned only to a caller that would get the same.
     fn named(&self) -> Box<str> {
@@ -279,7 +330,7 @@ impl<A: Acting> TokenExchange<A> {
         let mut parts = vec![
             format!("{:?}", actor.map(ActorToken::identity)),
             format!("{:?}", self.max_lifetime),
-            format!("{} {}", self.accepts_new_lifetime, self.accepts_opaque),
+            format!("{:?}", self.accepted),
             format!("{:?}", self.crossing),
             self.audiences.len().to_string(),
         ];

@@ -5,9 +5,9 @@ use aims_oauth_wire::delegate::{Crossing, Kind};
 use serde_json::{Value, json};
 
 use super::tokens::{
-    JWT, TOOL, answer, delegation, exchanged, impersonation, judged, source, target,
+    JWT, TOOL, answer, claims, delegation, exchanged, impersonation, judged, source, target,
 };
-use crate::common::{NOW, Script, code, json_answer};
+use crate::common::{NOW, Script, code, json_answer, jwt};
 
 /// TEX-06: an answer that is more than what was asked for, or lacks the actor, is
 /// refused. Each row differs from a good answer in one thing.
@@ -112,7 +112,7 @@ async fn deviations_are_accepted_by_name() {
         "ok"
     );
     // Wider than requested may be accepted, wider than the subject token not.
-    for (scope, expected) in [("read write", "ok"), ("read x", "grant.wider")] {
+    for (scope, expected) in [("read write", "ok"), ("read x", "delegate.scope")] {
         let wider = json!({ "scope": scope });
         let wider = answer(&exchanged(&wider), &wider);
         let script = Script::new(move |_, _| json_answer(200, &wider));
@@ -195,7 +195,7 @@ async fn jwts_are_compared() {
     for (changes, expected) in [
         (json!({}), "ok"),
         (json!({"aud": "https://app.example"}), "delegate.audience"),
-        (json!({"exp": NOW + 601}), "delegate.lifetime"),
+        (json!({"exp": NOW + 601}), "grant.lifetime"),
         (json!({"client_id": "other"}), "delegate.actors"),
         (json!({"sub": "bob"}), "delegate.other"),
     ] {
@@ -206,6 +206,108 @@ async fn jwts_are_compared() {
     let opaque = answer(&"opaque".into(), &json!({}));
     let grant = impersonation().judged_by(crossing());
     assert_eq!(judged(grant, opaque).await, "grant.incomparable");
+}
+
+/// TEX-06, DEL-01: without a translation, what is certainly wider is refused in every dimension,
+/// and each deviation is accepted by its name alone.
+#[tokio::test(start_paused = true)]
+async fn every_dimension_is_judged() {
+    type Ask = fn(Impersonation) -> Impersonation;
+    let same: Ask = |it| it;
+    let no = json!({});
+    let agent = json!({"act": {"sub": "agent"}});
+    let kept = json!({"act": {"sub": "gateway", "act": {"sub": "agent"}}});
+    let jkt = |key: &str| json!({"cnf": {"jkt": key.repeat(43)}});
+    let (own, other) = (jkt("A"), jkt("E"));
+    let named = json!({"aud": "other"});
+    let login = json!({"acr": "high"});
+    let start = json!({"nbf": NOW});
+    let context = json!({"tctx": {"order": "7"}});
+    for (parent, child, ask, expected) in [
+        // Another client is no lost actor.
+        (&no, &json!({"client_id": "gateway"}), same, "ok"),
+        (&agent, &agent, same, "ok"),
+        (&agent, &kept, same, "ok"),
+        (&agent, &no, same, "delegate.actors"),
+        (
+            &agent,
+            &no,
+            Impersonation::accept_unbound,
+            "delegate.actors",
+        ),
+        (&agent, &no, Impersonation::accept_missing_actors, "ok"),
+        // Tokens of two issuers are not comparable.
+        (&agent, &json!({"iss": "https://b.example"}), same, "ok"),
+        (&own, &own, same, "ok"),
+        (&own, &no, same, "delegate.confirmation"),
+        (
+            &own,
+            &no,
+            Impersonation::accept_other_key,
+            "delegate.confirmation",
+        ),
+        (&own, &no, Impersonation::accept_unbound, "ok"),
+        (&own, &other, same, "delegate.confirmation"),
+        (
+            &own,
+            &other,
+            Impersonation::accept_unbound,
+            "delegate.confirmation",
+        ),
+        (&own, &other, Impersonation::accept_other_key, "ok"),
+        (&no, &own, same, "ok"),
+        (
+            &no,
+            &json!({"aud": [TOOL, "https://app.example"]}),
+            same,
+            "ok",
+        ),
+        (&no, &named, same, "delegate.audience"),
+        (&no, &named, |it| it.audience("other"), "ok"),
+        (&no, &named, Impersonation::accept_other_audiences, "ok"),
+        (&login, &no, same, "ok"),
+        (&no, &login, same, "delegate.other"),
+        (&no, &login, Impersonation::accept_other_login, "ok"),
+        (&start, &no, same, "delegate.lifetime"),
+        (&start, &no, Impersonation::accept_new_lifetime, "ok"),
+        (&context, &context, same, "ok"),
+        (&context, &no, same, "delegate.context"),
+    ] {
+        let mut token = child.clone();
+        token["act"] = child["act"].clone();
+        let subject = SubjectToken::access_token(jwt("at+jwt", &claims(parent)));
+        let grant = ask(Impersonation::new(subject, target("read")));
+        let found = judged(grant, answer(&exchanged(&token), &json!({}))).await;
+        assert_eq!(found, expected, "{parent} {child}");
+    }
+}
+
+/// DEL-01: a server that renews each token is refused at the first hop, however little each hop
+/// adds. A chain that keeps its end goes on.
+#[tokio::test(start_paused = true)]
+async fn a_chain_of_fresh_lifetimes_is_refused() {
+    for (added, expected) in [
+        (0, vec!["ok"; 3]),
+        (1, vec!["grant.lifetime"]),
+        (4, vec!["grant.lifetime"]),
+    ] {
+        let mut subject = SubjectToken::access_token(jwt("at+jwt", &claims(&json!({}))));
+        let mut end = NOW + 600;
+        let mut seen = Vec::new();
+        for hop in 0..3 {
+            end += added;
+            let token = exchanged(&json!({"exp": end, "jti": hop.to_string(), "act": null}));
+            let body = answer(&token, &json!({"expires_in": end - NOW}));
+            let script = Script::new(move |_, _| json_answer(200, &body));
+            let grant = Impersonation::new(subject.clone(), target("read"));
+            let found = source(&script, TokenRules::new()).token(grant).await;
+            let next = found.as_ref().ok().map(|token| SubjectToken::of(token));
+            seen.push(code(found));
+            let Some(next) = next else { break };
+            subject = next;
+        }
+        assert_eq!(seen, expected, "{added}");
+    }
 }
 
 /// TEX-05: the server refuses the subject token by one of two codes. Neither is tried again.

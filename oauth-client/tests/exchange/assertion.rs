@@ -7,10 +7,11 @@ use aims_oauth_client::{
     DpopKey, Grant as _, GrantAudience, IdJagRequest, JwtBearer, JwtGrantRequest, SubjectToken,
     TokenRules, drive,
 };
+use aims_oauth_wire::delegate::ScopeTable;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::tokens::{ACCESS_TOKEN, ID_JAG, JWT, TOOL, source, subject, target};
+use super::tokens::{ACCESS_TOKEN, ID_JAG, JWT, TOOL, claims, source, subject, target};
 use crate::common::{self, NOW, Paused, Script, client, code, json_answer, jwt, server_with, with};
 
 /// JWTA-10: one assertion, the resource and the scope. Its source decides by the audience.
@@ -232,5 +233,171 @@ async fn a_grant_for_another_server() {
             }
             assert_eq!(code(found), expected, "{changes} {response}");
         }
+    }
+}
+
+/// Asks for a grant with a resource of the other domain.
+#[tokio::test(start_paused = true)]
+async fn a_resource_of_the_other_domain_is_named() {
+    let ask = |it: JwtGrantRequest| it.for_resource(TOOL.parse().unwrap());
+    let (found, form) = grant(subject(), ask, &json!({})).await;
+    assert_eq!(found, "ok");
+    assert_eq!(form.get("audience"), Some("https://b.example"));
+    assert_eq!(form.all("resource").collect::<Vec<_>>(), [TOOL]);
+}
+
+async fn grant(
+    subject: SubjectToken,
+    ask: impl FnOnce(JwtGrantRequest) -> JwtGrantRequest,
+    changes: &Value,
+) -> (&'static str, aims_oauth_wire::token::Form) {
+    let token = jwt("JWT", &id_jag_claims(changes));
+    let body = json!({"access_token": token.expose(), "issued_token_type": JWT,
+        "token_type": "N_A", "expires_in": 60});
+    let script = Script::new(move |_, _| json_answer(200, &body));
+    let server = "https://b.example".parse().unwrap();
+    let request = ask(JwtGrantRequest::new(subject, server).unwrap());
+    let (client, own) = (Arc::new(client()), Arc::new(server_with(&json!({}))));
+    let first = request.begin(client, own, common::at(NOW)).unwrap();
+    let found = drive(first, &script, &Paused(Instant::now())).await;
+    (code(found), script.forms().remove(0))
+}
+
+/// CHN-02, DEL-01: a grant is no more than the access token that it was given for.
+#[tokio::test(start_paused = true)]
+async fn a_grant_is_no_more_than_its_subject() {
+    for (changes, expected) in [
+        (json!({"exp": NOW + 600}), "ok"),
+        (json!({"exp": NOW + 601}), "delegate.lifetime"),
+        (json!({"scope": "read write"}), "ok"),
+        (json!({"scope": "read admin"}), "delegate.scope"),
+        (json!({"sub": "customer-7"}), "ok"),
+        (json!({"acr": "high"}), "delegate.other"),
+    ] {
+        assert_eq!(
+            grant(subject(), |it| it, &changes).await.0,
+            expected,
+            "{changes}"
+        );
+    }
+}
+
+/// JAG-10, DEL-01: an assertion is no more than what was asked for, and no more than an access
+/// token that it was given for. The provider states the login, and an ID token ends on its own.
+#[tokio::test(start_paused = true)]
+async fn an_id_jag_is_no_more_than_its_subject() {
+    let key = DpopKey::generate(AWS_LC).unwrap();
+    let jkt = json!({"cnf": {"jkt": key.thumbprint().to_string()}});
+    let other = json!({"cnf": {"jkt": "A".repeat(43)}});
+    let of = |changes: &Value| SubjectToken::access_token(jwt("at+jwt", &claims(changes)));
+    let login = SubjectToken::id_token(jwt("JWT", &claims(&json!({"exp": NOW + 10}))));
+    let opaque = SubjectToken::access_token("opaque");
+    let no = json!({});
+    type Ask = fn(IdJagRequest) -> IdJagRequest;
+    let same: Ask = |it| it;
+    for (subject, ask, bound, changes, expected) in [
+        (of(&no), same, false, json!({"scope": "read"}), "ok"),
+        (
+            of(&no),
+            same,
+            false,
+            json!({"scope": "read write"}),
+            "grant.scope",
+        ),
+        (
+            opaque,
+            same,
+            false,
+            json!({"scope": "read write"}),
+            "grant.scope",
+        ),
+        (
+            of(&no),
+            same,
+            false,
+            json!({"exp": NOW + 601}),
+            "delegate.lifetime",
+        ),
+        (
+            of(&no),
+            |it| it.accept_new_lifetime(),
+            false,
+            json!({"exp": NOW + 601}),
+            "ok",
+        ),
+        (login, same, false, no.clone(), "ok"),
+        (of(&no), same, false, json!({"acr": "high"}), "ok"),
+        (of(&other), same, false, no.clone(), "delegate.confirmation"),
+        (
+            of(&other),
+            |it| it.accept_unbound(),
+            false,
+            no.clone(),
+            "ok",
+        ),
+        (
+            of(&other),
+            same,
+            false,
+            jkt.clone(),
+            "delegate.confirmation",
+        ),
+        (of(&other), same, true, jkt.clone(), "ok"),
+    ] {
+        let token = jwt("oauth-id-jag+jwt", &id_jag_claims(&changes));
+        let body = json!({"access_token": token.expose(), "issued_token_type": ID_JAG,
+            "token_type": "N_A", "expires_in": 300});
+        let script = Script::new(move |_, _| json_answer(200, &body));
+        let server = "https://b.example".parse().unwrap();
+        let mut request = ask(IdJagRequest::new(subject, server, TOOL.parse().unwrap()))
+            .scopes("read".parse().unwrap());
+        if bound {
+            request = request.bound_to(key.clone());
+        }
+        let (client, own) = (Arc::new(client()), Arc::new(server_with(&json!({}))));
+        let first = request.begin(client, own, common::at(NOW)).unwrap();
+        let found = drive(first, &script, &Paused(Instant::now())).await;
+        assert_eq!(code(found), expected, "{changes}");
+    }
+}
+
+/// DEL-01: of an opaque token its end and its scopes are known, and of a JWT of no known kind its
+/// end.
+#[tokio::test(start_paused = true)]
+async fn a_grant_of_an_opaque_token_is_compared() {
+    let body = json!({"access_token": "user", "token_type": "Bearer", "expires_in": 600,
+        "scope": "read"});
+    let script = Script::new(move |_, _| json_answer(200, &body));
+    let own = source(&script, TokenRules::new());
+    let (tool, scopes) = (TOOL.parse().unwrap(), "read".parse().unwrap());
+    let opaque = SubjectToken::of(&own.token_for(&tool, &scopes).await.unwrap());
+    let jwt = SubjectToken::access_token(jwt("JWT", &claims(&json!({}))));
+    type Ask = fn(JwtGrantRequest) -> JwtGrantRequest;
+    let same: Ask = |it| it;
+    let table: Ask = |it| it.scopes_by(ScopeTable::new([("read", "order")]).unwrap());
+    for (subject, ask, changes, expected) in [
+        // The end of an opaque token is one of the client's own clock.
+        (&opaque, same, json!({"exp": NOW + 605}), "ok"),
+        (&opaque, same, json!({"exp": NOW + 606}), "grant.lifetime"),
+        (
+            &opaque,
+            |it| it.accept_new_lifetime(),
+            json!({"exp": NOW + 606}),
+            "ok",
+        ),
+        (&opaque, same, json!({"scope": "read"}), "ok"),
+        (&opaque, same, json!({"scope": "read order"}), "grant.scope"),
+        (&opaque, table, json!({"scope": "order"}), "ok"),
+        (
+            &opaque,
+            table,
+            json!({"scope": "order read"}),
+            "grant.scope",
+        ),
+        (&jwt, same, json!({"exp": NOW + 600}), "ok"),
+        (&jwt, same, json!({"exp": NOW + 601}), "grant.lifetime"),
+    ] {
+        let found = grant(subject.clone(), ask, &changes).await.0;
+        assert_eq!(found, expected, "{changes}");
     }
 }

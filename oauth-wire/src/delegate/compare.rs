@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use super::Amplification;
 use super::claim::{Claim, subset};
 use super::details::Details;
 use super::rights::{Cnf, Kind, Rights, Value};
@@ -82,6 +83,24 @@ impl Comparison {
     pub fn reason(&self, dimension: Dimension) -> Option<&'static str> {
         let reason = self.finding(dimension).reason;
         (!reason.is_empty()).then_some(reason)
+    }
+
+    /// Refuses a child that is certainly wider in one of the judged dimensions. What cannot be
+    /// decided passes, as for a server whose claims follow rules of its own.
+    ///
+    /// # Errors
+    ///
+    /// The first such dimension.
+    pub fn refuse_wider(&self, is_judged: impl Fn(Dimension) -> bool) -> Result<(), Amplification> {
+        let is_wider = |it: &Dimension| self.of(*it) == Verdict::Wider && is_judged(*it);
+        match Dimension::ALL.into_iter().find(is_wider) {
+            Some(dimension) => Err(Amplification {
+                dimension,
+                verdict: Verdict::Wider,
+                reason: self.finding(dimension).reason,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The first dimension that refuses, the wider ones first.

@@ -98,7 +98,7 @@ impl World {
                 json!({"scope": "orders payments refunds stock"}),
                 "grant.scope",
             ),
-            ("drops an actor", json!({"act": alone}), "grant.wider"),
+            ("drops an actor", json!({"act": alone}), "delegate.actors"),
             (
                 "outlives the access token",
                 json!({"exp": now + 3_000}),
@@ -107,7 +107,7 @@ impl World {
             (
                 "binds the token to no key",
                 json!({"cnf": null}),
-                "grant.wider",
+                "delegate.confirmation",
             ),
             (
                 "is for another call",

@@ -488,7 +488,7 @@ impl World<'_> {
         let lenient = wide.clone().with_rules(without().accept_wider_scopes());
         let exchanged = exchange(caller);
         let step = "the same, where the program accepts wider scopes of this server";
-        self.ask(step, "grant.wider", &lenient, exchanged).await;
+        self.ask(step, "delegate.scope", &lenient, exchanged).await;
         let actor = self.server.token(&agent, self.credentials()?).await?;
         let subject = SubjectToken::of(caller);
         let delegated = Delegation::new(subject, ActorToken::of(&actor), target.clone());

@@ -9,11 +9,14 @@ use aims_jose::jws::Unverified;
 use aims_jose::jwt::{Audience, NumericDate};
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::delegate::ScopeTable;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 use aims_oauth_wire::token::{TokenRequest, TokenResponse, TokenType};
 use serde::Deserialize;
 
+use super::crossed::{Crossed, GrantRules};
+use super::judge::Deviation;
 use super::{Secret, SubjectToken, TOKEN_EXCHANGE};
 use crate::grant::pending::Received;
 use crate::grant::{Grant, Target, TokenFlow, TokenRules};
@@ -85,6 +88,9 @@ issued! { IdJag JwtGrant }
 /// `audience` of the request is the other authorization server, and `resource` is the tool
 /// (draft-ietf-oauth-identity-assertion-authz-grant §4.3).
 ///
+/// The assertion must not be more than what was asked for, nor more than the subject token as far
+/// as the two can be compared. An ID token tells of a login, so its end does not count.
+///
 /// ```
 /// use aims_oauth_client::{IdJagRequest, SubjectToken, Token};
 ///
@@ -103,6 +109,7 @@ pub struct IdJagRequest {
     target: Target,
     client: Option<ClientId>,
     key: Option<DpopKey>,
+    rules: GrantRules,
 }
 
 impl IdJagRequest {
@@ -115,6 +122,7 @@ impl IdJagRequest {
             target: Target::new(tool, ScopeSet::new()),
             client: None,
             key: None,
+            rules: GrantRules::default(),
         }
     }
 
@@ -157,12 +165,38 @@ impl IdJagRequest {
         self
     }
 
+    /// Sets which scopes of the subject token become which scopes at the other server. By default,
+    /// the assertion may have the scopes that were requested.
+    #[must_use]
+    pub fn scopes_by(mut self, table: ScopeTable) -> Self {
+        self.rules.table = Some(table);
+        self
+    }
+
+    /// Accepts an assertion that ends after the subject token, for a server that gives each one a
+    /// lifetime of its own.
+    #[must_use]
+    pub fn accept_new_lifetime(mut self) -> Self {
+        self.rules.accepted.insert(Deviation::NewLifetime);
+        self
+    }
+
+    /// Accepts an assertion that is bound to no key for a subject token that is, for a server that
+    /// binds none. A thief can present it as this client, until it expires.
+    #[must_use]
+    pub fn accept_unbound(mut self) -> Self {
+        self.rules.accepted.insert(Deviation::Unbound);
+        self
+    }
+
     /// Prepares the request to the identity provider.
     ///
     /// # Errors
     ///
-    /// Those of [`TokenFlow::begin`]. The flow refuses an answer by `grant.issued_token_type`, or
-    /// by `grant.assertion` if it is not for this server, this client or this key.
+    /// Those of [`TokenFlow::begin`]. The flow refuses an answer by `grant.issued_token_type`, by
+    /// `grant.assertion` if it is not for this server, this client or this key, and by
+    /// `grant.scope`, `grant.lifetime` or `delegate.…` if it permits more than was asked for or
+    /// than the subject token.
     pub fn begin(
         self,
         client: Arc<dyn Authenticate>,
@@ -197,7 +231,7 @@ impl Grant for IdJagRequest {
         self.subject.write(request)
     }
 
-    fn judge(&self, response: &TokenResponse, _now: UnixTime) -> Result<(), Error> {
+    fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
         expect_type(response, ID_JAG)?;
         let token = Unverified::parse(response.access_token().expose());
         let token = token.map_err(|_malformed| fail("it is no JWT"))?;
@@ -218,21 +252,37 @@ impl Grant for IdJagRequest {
         if key.is_some() && bound != key {
             return Err(fail("it is not bound to the client's key"));
         }
-        Ok(())
+        let crossed = Crossed {
+            subject: &self.subject,
+            target: &self.target,
+            rules: &self.rules,
+            is_bound: key.is_some(),
+            is_provider: true,
+        };
+        let payload = token.unverified_payload();
+        let payload = payload.map_err(|_malformed| fail("a claim is malformed"))?;
+        crossed.judge(payload, response.scope(), now)
     }
 }
 
 /// Requests a [`JwtGrant`] from the own authorization server, to get a token of another one
 /// (draft-ietf-oauth-identity-chaining §2.3).
 ///
-/// `resource` of the request is the other authorization server; what the token is for is said
-/// there.
+/// The other authorization server is `resource` of the request. It is `audience` if the subject is
+/// a transaction token (draft-fletcher-oauth-txn-token-chaining-profile), or if a
+/// [resource](Self::for_resource) of the other domain is named.
+///
+/// The assertion must not be more than what was asked for, nor more than the subject token as far
+/// as the two can be compared: its scopes, its end, its authorization details, its key, and the
+/// transaction with its details.
 #[derive(Clone, Debug)]
 pub struct JwtGrantRequest {
     subject: SubjectToken,
     audience: Issuer,
     target: Target,
     by_name: bool,
+    resources: Vec<Resource>,
+    rules: GrantRules,
 }
 
 impl JwtGrantRequest {
@@ -251,6 +301,8 @@ impl JwtGrantRequest {
             target: Target::new(resource, ScopeSet::new()),
             audience,
             by_name: false,
+            resources: Vec::new(),
+            rules: GrantRules::default(),
         })
     }
 
@@ -260,6 +312,14 @@ impl JwtGrantRequest {
     pub const fn as_audience(mut self) -> Self {
         self.by_name = true;
         self
+    }
+
+    /// Adds a protected resource of the other domain that the token is for, as `resource`. The
+    /// other server is then `audience`.
+    #[must_use]
+    pub fn for_resource(mut self, resource: Resource) -> Self {
+        self.resources.push(resource);
+        self.as_audience()
     }
 
     /// Sets the requested scopes.
@@ -279,12 +339,55 @@ impl JwtGrantRequest {
         Ok(self)
     }
 
+    /// Sets which scopes of the subject token become which scopes at the other server. By default,
+    /// the assertion may have the scopes that were requested.
+    #[must_use]
+    pub fn scopes_by(mut self, table: ScopeTable) -> Self {
+        self.rules.table = Some(table);
+        self
+    }
+
+    /// Accepts an assertion that ends after the subject token, for a server that gives each one a
+    /// lifetime of its own.
+    #[must_use]
+    pub fn accept_new_lifetime(mut self) -> Self {
+        self.rules.accepted.insert(Deviation::NewLifetime);
+        self
+    }
+
+    /// Accepts an assertion that is bound to no key for a subject token that is, for a server that
+    /// binds none. A thief can present it as this client, until it expires.
+    #[must_use]
+    pub fn accept_unbound(mut self) -> Self {
+        self.rules.accepted.insert(Deviation::Unbound);
+        self
+    }
+
+    /// Accepts an assertion that is bound to another key than the subject token.
+    #[must_use]
+    pub fn accept_other_key(mut self) -> Self {
+        self.rules.accepted.insert(Deviation::OtherKey);
+        self
+    }
+
+    /// Accepts an assertion that lacks members of the transaction's `tctx` in `txn_claims`, for a
+    /// server that tells the other domain a part of them. The call that a transaction is for
+    /// (`call_digest`) stays required.
+    #[must_use]
+    pub fn accept_missing_context(mut self) -> Self {
+        self.rules.accepted.insert(Deviation::MissingContext);
+        self
+    }
+
     /// Prepares the request to the own authorization server.
     ///
     /// # Errors
     ///
-    /// Those of [`TokenFlow::begin`]. The flow refuses an answer by `grant.issued_token_type`, or
-    /// by `grant.assertion` if it is not for the other server.
+    /// Those of [`TokenFlow::begin`]; `oauth.request` if the other server is named as a resource of
+    /// a transaction. The flow refuses an answer by `grant.issued_token_type`, by `grant.assertion`
+    /// if it is not for the other server or of another transaction, and by `grant.scope`,
+    /// `grant.lifetime` or `delegate.…` if it permits more than was asked for or than the subject
+    /// token.
     pub fn begin(
         self,
         client: Arc<dyn Authenticate>,
@@ -312,10 +415,19 @@ impl Grant for JwtGrantRequest {
         _now: UnixTime,
     ) -> Result<(), aims_oauth_wire::Error> {
         request.parameter("requested_token_type", JWT)?;
-        if self.by_name {
+        let is_transaction = self.subject.is_transaction();
+        if is_transaction && self.resources.contains(self.target.resource()) {
+            return Err(aims_oauth_wire::Error::Request {
+                reason: "the other server is the audience of a transaction, and no resource of it",
+            });
+        }
+        if self.by_name || is_transaction {
             request.audience(self.audience.as_str())?;
         } else {
             request.resource(self.target.resource())?;
+        }
+        for resource in &self.resources {
+            request.resource(resource)?;
         }
         request.scope(self.target.scopes())?;
         if let Some(details) = self.target.details() {
@@ -324,7 +436,7 @@ impl Grant for JwtGrantRequest {
         self.subject.write(request)
     }
 
-    fn judge(&self, response: &TokenResponse, _now: UnixTime) -> Result<(), Error> {
+    fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
         expect_type(response, JWT)?;
         let token = Unverified::parse(response.access_token().expose());
         let token = token.map_err(|_malformed| fail("it is no JWT"))?;
@@ -333,7 +445,16 @@ impl Grant for JwtGrantRequest {
         if !claims.is_for(&self.audience) {
             return Err(fail("its `aud` is not the authorization server"));
         }
-        Ok(())
+        let crossed = Crossed {
+            subject: &self.subject,
+            target: &self.target,
+            rules: &self.rules,
+            is_bound: false,
+            is_provider: false,
+        };
+        let payload = token.unverified_payload();
+        let payload = payload.map_err(|_malformed| fail("a claim is malformed"))?;
+        crossed.judge(payload, response.scope(), now)
     }
 }
 
@@ -411,6 +532,6 @@ fn read(response: &TokenResponse, received: &Received<'_>, now: UnixTime) -> Res
     })
 }
 
-const fn fail(reason: &'static str) -> Error {
+pub(super) const fn fail(reason: &'static str) -> Error {
     Error::Assertion { reason }
 }

@@ -1,22 +1,40 @@
 //! Judges the answer to a token exchange: it must not be more than what was asked for.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aims_error::shown;
-use aims_jose::json;
+use aims_jose::json::{self, Text};
 use aims_jose::jws::Unverified;
-use aims_jose::jwt::NumericDate;
+use aims_jose::jwt::{Audience, NumericDate};
 use aims_jose::time::{self, UnixTime};
-use aims_oauth_wire::delegate::{Crossing, Dimension, Kind, Rights, Verdict, delegate};
+use aims_oauth_wire::delegate::{Crossing, Dimension, Kind, Rights, ScopeTable, delegate};
 use aims_oauth_wire::names::ScopeSet;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::super::pending::UNKNOWN_LIFETIME;
 use super::{ActorToken, Secret, SubjectToken};
 use crate::Error;
 
-/// The tolerance for the transfer of the answer and for rounding, in seconds.
+/// The tolerance for the transfer of an answer and for rounding, in seconds, where a time is one of
+/// the client's own clock. Two `exp` of a server are compared without it.
 const ROUNDING: u64 = 5;
+
+/// An answer that a program accepts of a server by name.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Deviation {
+    NewLifetime,
+    OpaqueAnswer,
+    MissingActors,
+    Unbound,
+    OtherKey,
+    OtherAudiences,
+    OtherLogin,
+    MissingContext,
+}
+
+pub(super) type Accepted = BTreeSet<Deviation>;
 
 /// An answer that is a JWT. Nothing of it is verified: the client asked the server itself.
 pub(super) struct Answer {
@@ -31,6 +49,40 @@ struct Claims {
     sub: Option<String>,
     exp: Option<NumericDate>,
     scope: Option<String>,
+    #[serde(default)]
+    cnf: Option<IgnoredAny>,
+}
+
+/// The claims of a subject token that a comparison translates.
+#[derive(Deserialize)]
+pub(super) struct Own<'a> {
+    #[serde(borrow, default)]
+    iss: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    aud: Option<Audience<'a>>,
+    #[serde(borrow, default)]
+    scope: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) txn: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) sub: Option<Text<'a>>,
+}
+
+impl<'a> Own<'a> {
+    pub(super) fn read(payload: &'a [u8]) -> Result<Self, Error> {
+        json::from_object(payload).map_err(|_malformed| Error::Incomparable)
+    }
+
+    pub(super) fn audiences(&self) -> impl Iterator<Item = &str> {
+        self.aud.iter().flat_map(Audience::iter)
+    }
+
+    /// Returns the table that leaves each scope as it is.
+    pub(super) fn table(&self) -> Result<ScopeTable, Error> {
+        let own = self.scope.as_deref().unwrap_or_default().split(' ');
+        let own = own.filter(|it| !it.is_empty());
+        Ok(ScopeTable::new(own.map(|scope| (scope, scope)))?)
+    }
 }
 
 #[derive(Deserialize)]
@@ -43,6 +95,11 @@ impl Answer {
     #[cfg(feature = "tokio")]
     pub(super) fn expires(&self) -> Option<UnixTime> {
         self.claims.exp.map(|end| time::at(end.as_secs()))
+    }
+
+    /// Returns what the token permits, if it is of a known kind.
+    fn rights(&self) -> Option<Rights> {
+        Rights::read(self.kind?, &self.payload).ok()
     }
 
     /// Reads a token. Returns `None` if it is no JWT.
@@ -72,12 +129,19 @@ pub(super) fn scope(
     let (Some(own), Some(granted)) = (&subject.scopes, granted) else {
         return Ok(());
     };
-    if !asked.is_empty() || own.is_empty() || granted.is_subset(own) {
+    if !asked.is_empty() || own.is_empty() {
         return Ok(());
     }
-    let wider = granted.iter().map(|it| it.as_str());
+    refuse_scopes(own, granted)
+}
+
+pub(super) fn refuse_scopes(known: &ScopeSet, granted: &ScopeSet) -> Result<(), Error> {
+    if granted.is_subset(known) {
+        return Ok(());
+    }
+    let granted = granted.iter().map(|it| it.as_str());
     Err(Error::Scope {
-        wider: shown(wider.filter(|it| !own.contains(it))),
+        wider: shown(granted.filter(|it| !known.contains(it))),
     })
 }
 
@@ -107,40 +171,61 @@ pub(super) fn stated_scope(
     })
 }
 
-/// Returns the end of the answer: that of the response, or of the JWT, whichever is later.
-pub(super) fn ends(answer: Option<&Answer>, stated: Option<UnixTime>) -> Option<UnixTime> {
-    let exp = answer.and_then(|answer| answer.claims.exp);
-    let exp = exp.map(|exp| UnixTime::since_unix_epoch(Duration::from_secs(exp.as_secs())));
-    stated.into_iter().chain(exp).max()
+/// The ends of an answer.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ends {
+    /// The one of the response, by the client's clock.
+    pub(super) stated: Option<UnixTime>,
+    /// `exp` of the JWT.
+    pub(super) exp: Option<UnixTime>,
 }
 
-/// The end of the answer is not after that of the subject token.
+impl Ends {
+    pub(super) fn of(answer: Option<&Answer>, stated: Option<UnixTime>) -> Self {
+        let exp = answer.and_then(|answer| answer.claims.exp);
+        Self {
+            stated,
+            exp: exp.map(Into::into),
+        }
+    }
+}
+
+/// The answer does not end after the subject token, by either of its ends.
 pub(super) fn lifetime(
     subject: &SubjectToken,
     most: Option<Duration>,
     accepts_new: bool,
-    ends: Option<UnixTime>,
+    ends: Ends,
     now: UnixTime,
 ) -> Result<(), Error> {
+    let of_jwt = subject.read().and_then(|it| it.claims.exp);
+    let of_jwt = of_jwt.map(NumericDate::as_secs);
+    let stated = subject.expires.map(|it| it.as_secs());
+    let rounded = |limit: u64| (limit, ROUNDING);
+    let exact = |limit: u64| (limit, 0);
     // An answer without an end is used for this time.
-    let used = most.map(|_| time::after(now, UNKNOWN_LIFETIME));
-    let Some(ends) = ends.or(used) else {
-        return Ok(());
-    };
-    let of_jwt = || subject.read()?.claims.exp.map(NumericDate::as_secs);
-    let own = subject.expires.map(|it| it.as_secs()).or_else(of_jwt);
-    let own = own.filter(|_| !accepts_new);
-    let most = most.map(|most| time::after(now, most).as_secs());
-    let Some(limit) = own.into_iter().chain(most).min() else {
-        return Ok(());
-    };
-    if ends.as_secs() <= limit.saturating_add(ROUNDING) {
-        return Ok(());
+    let used = || most.map(|_| time::after(now, UNKNOWN_LIFETIME));
+    let known = ends
+        .stated
+        .or_else(|| ends.exp.is_none().then(used).flatten());
+    let most = most.map(|most| rounded(time::after(now, most).as_secs()));
+    let by_response = stated.or(of_jwt).map(rounded);
+    let by_claim = of_jwt.map(exact).or_else(|| stated.map(rounded));
+    for (found, own) in [(known, by_response), (ends.exp, by_claim)] {
+        let own = own.filter(|_| !accepts_new);
+        let limits = own.into_iter().chain(most);
+        let limit = limits.min_by_key(|(limit, tolerance)| limit.saturating_add(*tolerance));
+        let (Some(found), Some((limit, tolerance))) = (found, limit) else {
+            continue;
+        };
+        if found.as_secs() > limit.saturating_add(tolerance) {
+            return Err(Error::Lifetime {
+                found: found.as_secs(),
+                limit,
+            });
+        }
     }
-    Err(Error::Lifetime {
-        found: ends.as_secs(),
-        limit,
-    })
+    Ok(())
 }
 
 /// The answer names the actor.
@@ -169,36 +254,57 @@ pub(super) fn actor(
     }
 }
 
-/// Compares two JWTs: with a translation in every dimension, and otherwise in those that an
-/// exchange for another audience must not widen.
+/// Compares two JWTs with a translation in every dimension: also what cannot be decided is refused.
+pub(super) fn translated(
+    subject: &SubjectToken,
+    answer: Option<&Answer>,
+    crossing: &Crossing,
+) -> Result<(), Error> {
+    let parent = subject.read();
+    let parent = parent.as_ref().and_then(Answer::rights);
+    let child = answer.and_then(Answer::rights);
+    let (parent, child) = parent.zip(child).ok_or(Error::Incomparable)?;
+    let narrower = delegate(&crossing.translate(&parent), child);
+    narrower.map(drop).map_err(Error::Amplified)
+}
+
+/// Compares two JWTs of one issuer and one kind, and refuses what is certainly wider in any
+/// dimension. The answer may be for what was asked for, and may have claims of another subject
+/// identifier.
 pub(super) fn rights(
     subject: &SubjectToken,
     answer: Option<&Answer>,
-    crossing: Option<&Crossing>,
+    asked: &[&str],
+    accepted: &Accepted,
 ) -> Result<(), Error> {
-    let read = |answer: &Answer| Rights::read(answer.kind?, &answer.payload).ok();
-    let parent = subject.read();
-    let parent = parent.as_ref().and_then(read);
-    let (Some(parent), Some(child)) = (parent, answer.and_then(read)) else {
-        return match crossing {
-            Some(_) => Err(Error::Incomparable),
-            None => Ok(()),
-        };
+    let (Some(parent), Some(answer)) = (subject.read(), answer) else {
+        return Ok(());
     };
-    if let Some(crossing) = crossing {
-        let narrower = delegate(&crossing.translate(&parent), child);
-        return narrower.map(drop).map_err(Error::Amplified);
+    let (Some(kind), Some(of_parent), Some(child)) =
+        (parent.kind, parent.rights(), answer.rights())
+    else {
+        return Ok(());
+    };
+    let Ok(own) = Own::read(&parent.payload) else {
+        return Ok(());
+    };
+    let mut crossing = Crossing::new(kind, own.iss.as_deref()).scopes_inward(own.table()?);
+    for from in own.audiences() {
+        for to in asked.iter().copied().chain([from]) {
+            crossing = crossing.audience(from, to);
+        }
     }
-    // Only what is certainly wider is refused, because the audience is that of the request, and
-    // the claims may be those of another subject identifier.
-    let comparison = parent.compare(&child);
-    let is_wider = |it: &Dimension| comparison.of(*it) == Verdict::Wider;
-    let judged = [Dimension::Scope, Dimension::Details, Dimension::Context];
-    match judged.into_iter().find(is_wider) {
-        Some(dimension) => Err(Error::Wider {
-            dimension,
-            reason: comparison.reason(dimension).unwrap_or_default(),
-        }),
-        None => Ok(()),
-    }
+    let accepts = |it| accepted.contains(&it);
+    let comparison = crossing.translate(&of_parent).compare(&child);
+    let wider = comparison.refuse_wider(|dimension| match dimension {
+        Dimension::Audience => !accepts(Deviation::OtherAudiences),
+        Dimension::Lifetime => !accepts(Deviation::NewLifetime),
+        // The client that asked is `client_id` of the answer: that alone loses no actor.
+        Dimension::Actors => parent.claims.act.is_some() && !accepts(Deviation::MissingActors),
+        Dimension::Confirmation if answer.claims.cnf.is_some() => !accepts(Deviation::OtherKey),
+        Dimension::Confirmation => !accepts(Deviation::Unbound),
+        Dimension::Other => !accepts(Deviation::OtherLogin),
+        _ => true,
+    });
+    wider.map_err(Error::Amplified)
 }

@@ -188,6 +188,14 @@ impl SubjectToken {
         &*self.kind == REFRESH_TOKEN
     }
 
+    pub(super) fn is_id_token(&self) -> bool {
+        &*self.kind == ID_TOKEN
+    }
+
+    pub(super) fn is_transaction(&self) -> bool {
+        &*self.kind == TRANSACTION_TOKEN
+    }
+
     /// Reads the token, if it is a JWT.
     pub(super) fn read(&self) -> Option<Answer> {
         match &self.text {

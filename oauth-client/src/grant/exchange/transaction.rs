@@ -4,24 +4,22 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aims_error::shown;
 use aims_jose::json::{self, Text};
 use aims_jose::jwt::{Audience, NumericDate};
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::call::CallDigest;
 use aims_oauth_wire::client_auth::Authenticate;
-use aims_oauth_wire::delegate::{Crossing, Dimension, Kind, Rights, ScopeTable, Verdict, delegate};
+use aims_oauth_wire::delegate::{Crossing, Dimension, Kind, Rights, ScopeTable, delegate};
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_oauth_wire::token::{TokenRequest, TokenResponse, TokenType};
 use aims_oauth_wire::transaction::{CarriedTransaction, TRANSACTION_TOKEN};
 use http::HeaderMap;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::issued::expect_type;
-use super::judge::lifetime;
+use super::judge::{Ends, Own, lifetime, refuse_scopes};
 use super::{SubjectToken, TOKEN_EXCHANGE};
 use crate::grant::pending::Received;
 use crate::grant::{Grant, Target, TokenFlow, TokenRules};
@@ -132,8 +130,9 @@ impl fmt::Debug for TransactionToken {
 /// - It is for this domain alone, and has no scope that was not requested.
 /// - It is for the [call](Self::call) that was named, if one was.
 /// - If the subject token is a JWT access token (RFC 9068), the answer permits no more in any
-///   [`Dimension`]: it ends with it, keeps its actors, stays bound if it is bound, and has the
-///   scopes that the subject token has, or those that a [table](Self::scopes_by) makes of them.
+///   [`Dimension`]: it ends with it, keeps its subject and its actors, stays bound if it is bound,
+///   and has the scopes that the subject token has, or those that a [table](Self::scopes_by) makes
+///   of them.
 /// - A [replacement](TransactionToken::replacement) is compared in every dimension, and what cannot
 ///   be decided is refused.
 ///
@@ -166,6 +165,7 @@ pub struct TransactionTokenRequest {
     table: Option<ScopeTable>,
     accepts_no_actors: bool,
     accepts_unbound: bool,
+    accepts_other_subject: bool,
 }
 
 impl TransactionTokenRequest {
@@ -182,6 +182,7 @@ impl TransactionTokenRequest {
             table: None,
             accepts_no_actors: false,
             accepts_unbound: false,
+            accepts_other_subject: false,
         }
     }
 
@@ -228,6 +229,14 @@ impl TransactionTokenRequest {
         self
     }
 
+    /// Accepts a token with another `sub` than the access token has, for a service that maps the
+    /// subjects of the authorization server to names of its domain. The client cannot tell whether
+    /// the name is that of the same subject.
+    pub const fn accept_other_subject(mut self) -> Self {
+        self.accepts_other_subject = true;
+        self
+    }
+
     /// Prepares the request to the service. Take its metadata from trusted configuration alone
     /// (draft-ietf-oauth-transaction-tokens §13.7).
     ///
@@ -237,7 +246,7 @@ impl TransactionTokenRequest {
     ///   refresh token as the subject.
     /// - The flow refuses an answer by `grant.issued_token_type`, `grant.token_type`,
     ///   `grant.transaction`, `oauth.transaction_token`, `grant.scope`, `grant.lifetime`,
-    ///   `grant.wider`, `grant.expired`, and a replacement by `delegate.…`.
+    ///   `grant.expired` and `delegate.…`.
     pub fn begin(
         self,
         client: Arc<dyn Authenticate>,
@@ -279,15 +288,22 @@ impl TransactionTokenRequest {
                 narrower.map(drop).map_err(Error::Amplified)
             }
             Some(Kind::AccessToken) => {
-                let own: Own<'_> = json::from_object(&parent.payload).map_err(unreadable)?;
+                let own = Own::read(&parent.payload)?;
+                if child.sub != own.sub && !self.accepts_other_subject {
+                    return Err(fail("its `sub` is not that of the subject token"));
+                }
+                let table = match &self.table {
+                    Some(table) => table.clone(),
+                    None => own.table()?,
+                };
                 let mut crossing = Crossing::new(Kind::TransactionToken, child.iss.as_deref())
-                    .scopes_inward(self.table(own.scope.as_deref())?);
+                    .scopes_inward(table);
                 crossing = match own.txn {
                     Some(_) => crossing.carry("txn"),
                     // A transaction begins with the exchange.
                     None => crossing.claim("txn", child.txn.as_deref().unwrap_or_default()),
                 };
-                for audience in own.aud.iter().flat_map(Audience::iter) {
+                for audience in own.audiences() {
                     crossing = crossing.audience(audience, &*self.domain);
                 }
                 let parent = Rights::read(Kind::AccessToken, &parent.payload);
@@ -301,33 +317,12 @@ impl TransactionTokenRequest {
     /// Refuses what is certainly wider. The claims of the domain may be others than those of the
     /// subject token.
     fn refuse_wider(&self, parent: &Rights, child: &Rights) -> Result<(), Error> {
-        let comparison = parent.compare(child);
-        let is_judged = |it: &Dimension| match it {
+        let wider = parent.compare(child).refuse_wider(|it| match it {
             Dimension::Actors => !self.accepts_no_actors,
             Dimension::Confirmation => !self.accepts_unbound,
             _ => true,
-        };
-        let is_wider = |it: &Dimension| comparison.of(*it) == Verdict::Wider;
-        let mut judged = Dimension::ALL.into_iter().filter(is_judged);
-        match judged.find(is_wider) {
-            Some(dimension) => Err(Error::Wider {
-                dimension,
-                reason: comparison.reason(dimension).unwrap_or_default(),
-            }),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns the table of scopes, which by default leaves each as it is.
-    fn table(&self, own: Option<&str>) -> Result<ScopeTable, Error> {
-        if let Some(table) = &self.table {
-            return Ok(table.clone());
-        }
-        let own = own
-            .unwrap_or_default()
-            .split(' ')
-            .filter(|it| !it.is_empty());
-        Ok(ScopeTable::new(own.map(|scope| (scope, scope)))?)
+        });
+        wider.map_err(Error::Amplified)
     }
 
     /// Compares the scopes with those of a subject token that cannot be read.
@@ -402,7 +397,11 @@ impl Grant for Asked {
             return Err(fail("its `call_digest` is not that of the call"));
         }
         refuse_scopes(&asked.scopes, &claims.scopes()?)?;
-        lifetime(&asked.subject, None, false, claims.ends(), now)?;
+        let ends = Ends {
+            stated: None,
+            exp: claims.ends(),
+        };
+        lifetime(&asked.subject, None, false, ends, now)?;
         asked.compare(&payload, &claims)
     }
 }
@@ -434,17 +433,6 @@ struct Context<'a> {
     call_digest: Option<Text<'a>>,
 }
 
-/// The claims of an access token that a transaction translates.
-#[derive(Deserialize)]
-struct Own<'a> {
-    #[serde(borrow, default)]
-    aud: Option<Audience<'a>>,
-    #[serde(borrow, default)]
-    scope: Option<Text<'a>>,
-    #[serde(default)]
-    txn: Option<IgnoredAny>,
-}
-
 impl<'a> Claims<'a> {
     fn read(payload: &'a [u8]) -> Result<Self, Error> {
         json::from_object(payload).map_err(|_malformed| fail("a claim is malformed"))
@@ -464,16 +452,6 @@ impl<'a> Claims<'a> {
     fn ends(&self) -> Option<UnixTime> {
         self.exp.map(Into::into)
     }
-}
-
-fn refuse_scopes(known: &ScopeSet, granted: &ScopeSet) -> Result<(), Error> {
-    if granted.is_subset(known) {
-        return Ok(());
-    }
-    let granted = granted.iter().map(|it| it.as_str());
-    Err(Error::Scope {
-        wider: shown(granted.filter(|it| !known.contains(it))),
-    })
 }
 
 /// Reads the token of a response. The grant judges it afterwards.
