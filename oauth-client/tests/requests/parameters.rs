@@ -71,6 +71,7 @@ async fn a_connector_asks_as_it_is_told() {
         (TokenRules::new().omit_resource(), None),
     ] {
         let (script, user) = (world(&json!({})), User::default());
+        let rules = rules.accept_unstated_details();
         let connector = connector(&script).with_rules(rules).by_user(user.clone());
         let connector = connector.request_details(DETAILS).unwrap();
         token(&connector).await.unwrap();
@@ -80,6 +81,7 @@ async fn a_connector_asks_as_it_is_told() {
     }
     let script = world(&json!({}));
     let itself = connector(&script)
+        .with_rules(TokenRules::new().accept_unstated_details())
         .as_itself()
         .request_details(DETAILS)
         .unwrap();
