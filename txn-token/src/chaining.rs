@@ -359,15 +359,6 @@ impl ChainGrant {
         self.expires
     }
 
-    /// Checks that the client proves every key of `cnf`. A grant without `cnf` is bound to no key.
-    ///
-    /// # Errors
-    ///
-    /// `txn.not_bound`.
-    pub fn confirmed_by(&self, proven: &[ProvenKey]) -> Result<(), Error> {
-        check_confirmed(&self.confirmations, proven)
-    }
-
     /// Deserializes further claims, such as `txn_claims`.
     ///
     /// # Errors
@@ -386,23 +377,21 @@ impl UnspentChainGrant {
         &self.grant
     }
 
-    /// Checks that the client proves every key of `cnf`, before the grant is spent: so a thief
-    /// without the key cannot use it up.
+    /// Spends the grant of a client that proves these keys, so that it is good for no second access
+    /// token. A bound grant whose keys are not all among them is not spent: so a thief without the
+    /// key gets no token, and cannot use the grant up.
     ///
     /// # Errors
     ///
-    /// `txn.not_bound`.
-    pub fn confirmed_by(&self, proven: &[ProvenKey]) -> Result<(), Error> {
-        self.grant.confirmed_by(proven)
-    }
-
-    /// Spends the grant, so that it is good for no second access token.
-    ///
-    /// # Errors
-    ///
-    /// `replay.replayed` if the grant was used before; other `replay.…` if the store cannot
-    /// remember it.
-    pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<ChainGrant, Error> {
+    /// `txn.not_bound`; `replay.replayed` if the grant was used before; other `replay.…` if the
+    /// store cannot remember it.
+    pub fn spend(
+        self,
+        proven: &[ProvenKey],
+        store: &dyn ReplayStore,
+        now: UnixTime,
+    ) -> Result<ChainGrant, Error> {
+        check_confirmed(&self.grant.confirmations, proven)?;
         aims_replay::spend_proof(store, &self.name, self.valid, now).map_err(Error::Replay)?;
         Ok(self.grant)
     }

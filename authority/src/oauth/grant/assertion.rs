@@ -243,15 +243,7 @@ impl<'a> Assertion<'a> {
         };
         let bound = Confirmation::read_all(cnf.get().as_bytes())
             .map_err(|_unexplained| bad("its cnf has a member that is not known here"))?;
-        let key = client.key.as_ref().map(|it| it.thumbprint());
-        let proven: Vec<ProvenKey> = [
-            client.dpop.map(ProvenKey::Dpop),
-            key.map(ProvenKey::Signature),
-            client.certificate.map(ProvenKey::Certificate),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
+        let proven = proven(client);
         if bound.iter().any(|it| it.compare(&proven) != Satisfied::Yes) {
             return Err(bad("it is bound to a key that the client has not proven"));
         }
@@ -292,10 +284,15 @@ impl<'a> Assertion<'a> {
     /// # Errors
     ///
     /// `as.assertion_used`; `authority.unavailable` if the store cannot tell.
-    pub(super) fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<(), Error> {
+    pub(super) fn spend(
+        self,
+        client: &Authenticated,
+        store: &dyn ReplayStore,
+        now: UnixTime,
+    ) -> Result<(), Error> {
         let spent = match self.unspent {
             Unspent::Grant { name, valid } => aims_replay::spend_proof(store, &name, valid, now),
-            Unspent::Transaction(grant) => match grant.spend(store, now) {
+            Unspent::Transaction(grant) => match grant.spend(&proven(client), store, now) {
                 Ok(_) => Ok(()),
                 Err(aims_txn_token::Error::Replay(error)) => Err(error),
                 Err(other) => return Err(Error::unavailable(other)),
@@ -309,6 +306,17 @@ impl<'a> Assertion<'a> {
             Err(other) => Err(Error::unavailable(other)),
         }
     }
+}
+
+/// Returns the keys that the client has proven.
+fn proven(client: &Authenticated) -> Vec<ProvenKey> {
+    let key = client.key.as_ref().map(|it| it.thumbprint());
+    let all = [
+        client.dpop.map(ProvenKey::Dpop),
+        key.map(ProvenKey::Signature),
+        client.certificate.map(ProvenKey::Certificate),
+    ];
+    all.into_iter().flatten().collect()
 }
 
 /// Returns the profile that `typ` selects, if the rules accept it and the algorithm.

@@ -69,7 +69,7 @@ impl GrantType for JwtBearer {
         let parent = crossing.translate(&rights.map_err(Error::unavailable)?);
         let issuer = assertion.claims.iss.clone();
         let expires = assertion.expires();
-        assertion.spend(server.replay.as_ref(), now)?;
+        assertion.spend(client, server.replay.as_ref(), now)?;
         let scope = scope.to_string();
         let longest = details::longest(&details, server.lifetime);
         let token = NewToken {
