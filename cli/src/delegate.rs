@@ -1,6 +1,6 @@
 //! `aims delegate`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use aims_jose::jwk::{JwkSet, SetRules};
 use aims_jose::jws::Unverified;
 use aims_jose::provider::AWS_LC;
 use aims_jose::{Chain, base64url};
+use aims_oauth_wire::Error;
 use aims_oauth_wire::delegate::{Comparison, Crossing, Dimension, Kind, Rights, ScopeTable};
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -91,26 +92,20 @@ fn crossing(
     if explain.scopes.is_empty() && explain.audiences.is_empty() {
         return Ok(None);
     }
-    let rows = explain
-        .scopes
-        .iter()
-        .map(|(outer, inner)| (&**outer, &**inner));
-    let table = ScopeTable::new(rows).map_err(|error| {
+    let text = |token: &Compared, name| -> Option<String> {
+        let value = token.claims.value(name)?;
+        serde_json::from_str(value).ok()
+    };
+    let crossing = Crossing::new(child.kind, text(child, "iss").as_deref());
+    let ends = (parent.kind, child.kind) == (Kind::TransactionToken, Kind::AccessToken);
+    let crossing = translated(crossing, &explain.scopes, ends);
+    let mut crossing = crossing.map_err(|error| {
         Failure::Refused {
             code: error.code(),
             detail: Chain(&error).to_string(),
         }
         .declared()
     })?;
-    let text = |token: &Compared, name| -> Option<String> {
-        let value = token.claims.value(name)?;
-        serde_json::from_str(value).ok()
-    };
-    let crossing = Crossing::new(child.kind, text(child, "iss").as_deref());
-    let mut crossing = match (parent.kind, child.kind) {
-        (Kind::TransactionToken, Kind::AccessToken) => crossing.scopes_outward(table),
-        _ => crossing.scopes_inward(table),
-    };
     for (from, to) in &explain.audiences {
         crossing = crossing.audience(from.clone(), to.clone());
     }
@@ -121,6 +116,26 @@ fn crossing(
         (_, Some(_)) => crossing.carry("txn"),
         (_, None) => crossing,
     }))
+}
+
+/// Adds the rows of scopes. Where a transaction ends, they are read from the right to the left.
+fn translated(
+    crossing: Crossing,
+    rows: &[(Box<str>, Box<str>)],
+    ends: bool,
+) -> Result<Crossing, Error> {
+    let rows: BTreeSet<(&str, &str)> = rows.iter().map(|(a, b)| (&**a, &**b)).collect();
+    if !ends {
+        return Ok(crossing.scopes_inward(ScopeTable::new(rows)?));
+    }
+    let outer: BTreeSet<&str> = rows.iter().map(|(outer, _)| *outer).collect();
+    if outer.len() < rows.len() {
+        // An outer scope needs all its inner ones.
+        return Ok(crossing.scopes_outward(ScopeTable::new(rows)?));
+    }
+    // Each outer scope needs one inner scope, and several may need the same one.
+    let rows = rows.into_iter().map(|(outer, inner)| (inner, outer));
+    Ok(crossing.scopes_inward(ScopeTable::new(rows)?))
 }
 
 fn keys(path: &Path, inputs: &mut Inputs) -> Result<JwkSet, Failure> {

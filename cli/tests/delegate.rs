@@ -361,6 +361,10 @@ fn a_crossing_is_compared_over_its_tables() {
     let on = "--scope transfer=pay --audience trust-domain.example=other.example";
     let out = "--scope write=transfer --scope write=balance \
                --audience trust-domain.example=https://out.example";
+    let shared = "--scope pay=transfer --scope read=transfer \
+                  --audience trust-domain.example=https://out.example";
+    let missing = "--scope pay=more --scope read=more \
+                   --audience trust-domain.example=https://out.example";
     let access = |scope: &str| {
         let claims = json!({
             "aud": "https://out.example", "scope": scope, "jti": "2",
@@ -386,6 +390,11 @@ fn a_crossing_is_compared_over_its_tables() {
             access("write"),
             "equal",
         ),
+        // A scope of the domain may permit several scopes outside of it.
+        (shared, access("pay read"), "equal"),
+        (shared, access("read"), "narrower"),
+        (shared, access("pay write"), "wider"),
+        (missing, access("pay"), "wider"),
     ] {
         folder.write("child", child);
         let ran = folder.run(&format!("delegate explain --json {options} parent child"));
@@ -417,10 +426,17 @@ fn a_crossing_is_compared_over_its_tables() {
         "--scope =b",
         "--scope a=",
         "--scope a=b=c",
-        "--scope a=c --scope b=c",
+        "--scope a=c --scope a=d --scope b=c",
         "--audience a",
     ] {
         let ran = folder.run(&format!("delegate explain {wrong} parent child"));
         assert_eq!((ran.status, &*ran.out), (2, ""), "{wrong}");
     }
+    // Where a transaction begins, each inner scope is of one outer scope.
+    folder.write("parent", signed(&folder, "at+jwt", &json!({})));
+    folder.write("child", txn(json!({})));
+    let twice = "--scope read=transfer --scope write=transfer";
+    let ran = folder.run(&format!("delegate explain {twice} parent child"));
+    assert_eq!((ran.status, &*ran.out), (2, ""));
+    assert!(ran.err.contains("oauth.scope"), "{}", ran.err);
 }

@@ -18,7 +18,8 @@ pub(crate) struct Explain {
     pub(crate) keys: Option<PathBuf>,
     /// A scope of one vocabulary, and one of the other that it permits: what the parent has is
     /// translated before the comparison. OUTER is the side of an access token that became a
-    /// transaction token, else that of the parent. May be repeated. With it or `--audience`, kinds
+    /// transaction token, else that of the parent. INNER may stand in several rows only where a
+    /// transaction token becomes an access token. May be repeated. With it or `--audience`, kinds
     /// and issuers may differ, and scopes and audiences that are not named do not cross
     #[arg(long = "scope", value_name = "OUTER=INNER", value_parser = pair)]
     pub(crate) scopes: Vec<Pair>,
