@@ -8,14 +8,15 @@ mod token_service;
 
 use std::sync::Arc;
 
+use aims::fetch::{self, Fetch, FetchFuture, Fetcher};
 use aims::jose::jws::SigningInput;
 use aims::jose::key::SigningKey;
 use aims::jose::{Algorithm, base64url};
 use aims::oauth_client::Error;
 use aims::oauth_wire::transaction::CarriedTransaction;
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use serde_json::Value;
+use http::{HeaderMap, Request};
+use serde_json::{Value, json};
 
 use crate::bank::Bank;
 use crate::border::Border;
@@ -67,7 +68,7 @@ impl Table {
                     expected,
                 );
             }
-            Some((error, None)) => self.line(sent, "not sent", error.code(), expected),
+            Some((error, None)) => self.line(sent, "not used", error.code(), expected),
         }
     }
 
@@ -79,6 +80,9 @@ impl Table {
         println!("  {sent:<53} {answered:<19} {why:<59} {good}");
     }
 }
+
+/// The answer to a client whose proof was used before, like to one without a proof.
+const UNPROVEN: (&str, &str) = ("invalid_client", "the client could not be authenticated");
 
 /// Tries all attacks, prints the table, and returns the number of unexpected results.
 pub(crate) async fn run(world: World) -> Result<usize, Failure> {
@@ -96,8 +100,7 @@ pub(crate) async fn run(world: World) -> Result<usize, Failure> {
     let access = world.to_gateway(&mut table).await?;
     world.to_token_service(&mut table, &access).await?;
     world.answers(&mut table, &access).await?;
-    world.to_orders(&mut table, &access).await?;
-    world.to_payments(&mut table).await?;
+    world.to_services(&mut table, &access).await?;
     world.to_border(&mut table, &access).await?;
     world.to_bank(&mut table).await?;
     world.to_accounts(&mut table).await?;
@@ -106,6 +109,21 @@ pub(crate) async fn run(world: World) -> Result<usize, Failure> {
 
 const OTHER_ORDER: &str = r#"{"item":"book","amount":9999}"#;
 
+/// Sends each request twice, and returns the second answer, if the first one was a token.
+#[derive(Debug)]
+struct Replaying(Fetcher);
+
+impl Fetch for Replaying {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        Box::pin(async move {
+            match self.0.send(request.clone()).await? {
+                first if first.status().is_success() => self.0.send(request).await,
+                _refused => Err(fetch::Error::Timeout),
+            }
+        })
+    }
+}
+
 fn bearer(token: &str) -> Result<HeaderMap, Failure> {
     let value = format!("Bearer {token}").parse()?;
     Ok(HeaderMap::from_iter([(AUTHORIZATION, value)]))
@@ -113,16 +131,20 @@ fn bearer(token: &str) -> Result<HeaderMap, Failure> {
 
 /// Returns the same token without its first actor. The signature is then wrong.
 fn forged(token: &str) -> Result<CarriedTransaction, Failure> {
+    let claims = claims_of(token)?;
+    let mut act = claims.get("act").cloned().unwrap_or_default();
+    act.as_object_mut().ok_or("no actor")?.remove("act");
+    let token = altered(token, &json!({ "act": act }))?;
+    Ok(CarriedTransaction::new(token)?)
+}
+
+/// Returns the same token with some claims changed. The signature is then wrong.
+fn altered(token: &str, changes: &Value) -> Result<String, Failure> {
     let (head, _) = token.split_once('.').ok_or("no JWT")?;
     let (_, signature) = token.rsplit_once('.').ok_or("no JWT")?;
-    let mut claims = claims_of(token)?;
-    if let Some(act) = claims.get_mut("act").and_then(Value::as_object_mut) {
-        act.remove("act");
-    }
+    let claims = with(claims_of(token)?, changes)?;
     let payload = base64url::encode(claims.to_string().as_bytes());
-    Ok(CarriedTransaction::new(format!(
-        "{head}.{payload}.{signature}"
-    ))?)
+    Ok(format!("{head}.{payload}.{signature}"))
 }
 
 fn claims_of(token: &str) -> Result<Value, Failure> {

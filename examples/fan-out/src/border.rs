@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aims::Agent;
 use aims::agent::RequestAuth;
-use aims::fetch::Fetch as _;
+use aims::fetch::Fetch;
 use aims::jose::time::SystemClock;
 use aims::oauth_client::{
     Error, JwtBearer, JwtGrant, JwtGrantRequest, OfIdentity as _, SubjectToken, Target, Token,
@@ -52,7 +52,7 @@ impl Border {
     /// Pays within this transaction: a grant, an access token, and the call.
     pub(crate) async fn pay(&self, token: &TxnToken, order: &[u8]) -> Result<String, Failure> {
         let subject = SubjectToken::transaction(token.carried());
-        let grant = self.grant(subject, &self.bank, PAY).await??;
+        let grant = self.grant(subject, &self.bank, PAY, &fetcher()?).await??;
         let grant = JwtBearer::of_jwt_grant(self.target(TRANSFER)?, &grant);
         let token = self.redeem(grant).await?;
         let mut authorization = HeaderMap::new();
@@ -70,12 +70,13 @@ impl Border {
         subject: SubjectToken,
         audience: &str,
         scope: &str,
+        http: &dyn Fetch,
     ) -> Result<Result<JwtGrant, Error>, Failure> {
         let request = JwtGrantRequest::new(subject, Issuer::loopback(audience)?)?;
         let request = request.as_audience().scopes(scope.parse()?);
         let client = Arc::new(self.client.clone());
         let step = request.begin(client, Arc::clone(&self.shop), now())?;
-        Ok(drive(step, &fetcher()?, &SystemClock::new()).await)
+        Ok(drive(step, http, &SystemClock::new()).await)
     }
 
     /// Presents a grant at the bank's authority (RFC 7523 §2.1).
@@ -90,17 +91,27 @@ impl Border {
     }
 
     /// Calls the accounts with this `Authorization`, and signs the call.
-    pub(crate) async fn call(
+    async fn call(
         &self,
         authorization: &HeaderMap,
         order: &[u8],
     ) -> Result<(u16, String), Failure> {
+        let request = self.signed(authorization, order).await?;
+        let answer = fetcher()?.send(request).await?;
+        let body = String::from_utf8_lossy(answer.body()).into_owned();
+        Ok((answer.status().as_u16(), body))
+    }
+
+    /// Returns a signed call of the accounts.
+    pub(crate) async fn signed(
+        &self,
+        authorization: &HeaderMap,
+        order: &[u8],
+    ) -> Result<Request<Vec<u8>>, Failure> {
         let mut request = Request::post(&self.accounts).body(order.to_vec())?;
         request.headers_mut().extend(authorization.clone());
         let content = request.body().clone();
         drop(self.agent.prepare(&mut request, &content).await?);
-        let answer = fetcher()?.send(request).await?;
-        let body = String::from_utf8_lossy(answer.body()).into_owned();
-        Ok((answer.status().as_u16(), body))
+        Ok(request)
     }
 }

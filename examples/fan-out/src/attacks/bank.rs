@@ -1,24 +1,29 @@
 //! Payments takes the transaction to the bank: a grant, an access token, the call.
 
 use aims::agent;
+use aims::fetch::Fetch as _;
 use aims::jose::random;
 use aims::jose::secret::SecretText;
 use aims::oauth_client::{Error, JwtBearer, JwtGrant, SubjectToken};
 use aims::oauth_wire::transaction::CarriedTransaction;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request};
 use serde_json::{Value, json};
 
-use super::{OTHER_ORDER, Table, World, bearer, forged, sign, with};
+use super::{OTHER_ORDER, Replaying, Table, UNPROVEN, World, altered, bearer, forged, sign, with};
 use crate::bank::{LOANS, TRANSFER};
 use crate::border::Border;
 use crate::shop::PAY;
-use crate::world::{Failure, ORDER, now};
+use crate::world::{Failure, ORDER, fetcher, now};
 
 impl World {
     /// Asks for a grant for the bank with this transaction token.
     async fn grant(&self, token: &CarriedTransaction) -> Result<Result<JwtGrant, Error>, Failure> {
         let subject = SubjectToken::transaction(token);
-        self.payments.grant(subject, &self.bank.url, PAY).await
+        let payments = &self.payments;
+        payments
+            .grant(subject, &self.bank.url, PAY, &fetcher()?)
+            .await
     }
 
     /// Payments asks the shop's authority for a grant.
@@ -78,17 +83,20 @@ impl World {
                 ("invalid_request", "its signature is not valid"),
             ),
             (
-                "outlives the access token",
+                "presents the transaction token after its end",
                 &*self.payments,
-                SubjectToken::transaction(&self.expired()?),
+                SubjectToken::transaction(&self.expired(&token)?),
                 bank,
                 PAY,
                 ("invalid_request", "it has expired"),
             ),
         ] {
-            let found = service.grant(subject, audience, scope).await?;
+            let found = service.grant(subject, audience, scope, &fetcher()?).await?;
             table.answered(sent, &found, expected);
         }
+        let (subject, twice) = (SubjectToken::transaction(own), Replaying(fetcher()?));
+        let replayed = self.payments.grant(subject, bank, PAY, &twice).await?;
+        table.answered("replays the request", &replayed, UNPROVEN);
         Ok(())
     }
 
@@ -108,6 +116,7 @@ impl World {
         };
         let transaction = token.carried().property().1;
         let no_grant = "it is no valid grant of a transaction for this server";
+        let other_subject = altered(&self.made(&json!({}))?, &json!({"sub": "bob@shop.example"}))?;
         let old = now().as_secs().saturating_sub(120);
         let (payments, stock): (&Border, &Border) = (&self.payments, &self.stock);
         for (sent, service, grant, expected) in [
@@ -155,6 +164,18 @@ impl World {
                 "presents a grant that has expired",
                 payments,
                 made(&json!({"iat": old, "exp": old + 60}))?,
+                ("invalid_grant", no_grant),
+            ),
+            (
+                "presents a grant that lives longer than any",
+                payments,
+                made(&json!({"exp": now().as_secs() + 3_600}))?,
+                ("invalid_grant", no_grant),
+            ),
+            (
+                "puts another subject into the grant",
+                payments,
+                JwtBearer::new(target(TRANSFER)?, other_subject),
                 ("invalid_grant", no_grant),
             ),
             (
@@ -209,38 +230,45 @@ impl World {
         let mut own = HeaderMap::new();
         self.payments.redeem(grant).await?.apply(&mut own)?;
         let (payments, stock): (&Border, &Border) = (&self.payments, &self.stock);
-        for (sent, service, authorization, order, expected) in [
+        let good = payments.signed(&own, ORDER.as_bytes()).await?;
+        let mut unproven = Request::post(accounts).body(ORDER.as_bytes().to_vec())?;
+        unproven.headers_mut().extend(own.clone());
+        let value = own.get(AUTHORIZATION).ok_or("no token")?.to_str()?;
+        let text = value.split(' ').next_back().unwrap_or_default();
+        let wider = format!("{TRANSFER} {LOANS}");
+        let wider = bearer(&altered(text, &json!({ "scope": wider }))?)?;
+        let transaction = bearer(carried.property().1)?;
+        for (sent, request, expected) in [
+            ("payments calls the bank", good.clone(), ("200", "accepted")),
+            ("replays it", good, ("400", "replay.replayed")),
             (
-                "payments calls the bank",
-                payments,
-                own.clone(),
-                ORDER,
-                ("200", "accepted"),
+                "steals the bank's access token: without a proof",
+                unproven,
+                ("400", "guard.proof"),
             ),
             (
-                "steals the bank's access token",
-                stock,
-                own.clone(),
-                ORDER,
+                "steals it: with a proof of its own",
+                stock.signed(&own, ORDER.as_bytes()).await?,
                 ("401", "token.not_bound"),
             ),
             (
+                "widens the scope of the token",
+                payments.signed(&wider, ORDER.as_bytes()).await?,
+                ("401", "token.signature"),
+            ),
+            (
                 "changes the parameters",
-                payments,
-                own,
-                OTHER_ORDER,
+                payments.signed(&own, OTHER_ORDER.as_bytes()).await?,
                 ("403", "another call"),
             ),
             (
                 "sends the transaction token as an access token",
-                payments,
-                bearer(carried.property().1)?,
-                ORDER,
+                payments.signed(&transaction, ORDER.as_bytes()).await?,
                 ("401", "token.typ"),
             ),
         ] {
-            let (status, _) = service.call(&authorization, order.as_bytes()).await?;
-            table.recorded(sent, status, expected);
+            let answer = fetcher()?.send(request).await?;
+            table.recorded(sent, answer.status().as_u16(), expected);
         }
         Ok(())
     }

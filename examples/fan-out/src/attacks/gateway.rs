@@ -8,10 +8,11 @@ use aims::oauth_wire::client_auth::SpiffeWit;
 use aims::oauth_wire::names::Resource;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request};
+use serde_json::json;
 
-use super::{OTHER_ORDER, Table, World, bearer};
+use super::{OTHER_ORDER, Table, World, altered, bearer, claims_of, sign, with};
 use crate::shop::ACCESS_SCOPE;
-use crate::world::{Failure, Holder, ORDER, agent, fetcher};
+use crate::world::{Failure, Holder, ORDER, agent, fetcher, now};
 
 impl World {
     /// Returns a source of access tokens of this workload for the gateway.
@@ -60,6 +61,12 @@ impl World {
         let mut changed = self.call(&holder, &own).await?;
         *changed.body_mut() = OTHER_ORDER.as_bytes().to_vec();
         let transaction = bearer(self.gateway.last()?.carried().property().1)?;
+        let value = own.get(AUTHORIZATION).ok_or("no token")?.to_str()?;
+        let text = value.split(' ').next_back().unwrap_or_default();
+        let wider = bearer(&altered(text, &json!({"scope": "order:create refund"}))?)?;
+        let old = now().as_secs().saturating_sub(300);
+        let old = with(claims_of(text)?, &json!({"iat": old, "exp": old + 60}))?;
+        let old = bearer(&sign("at+jwt", &self.keys.grants, &old)?)?;
         for (sent, request, expected) in [
             (
                 "replays the agent's request",
@@ -82,6 +89,16 @@ impl World {
                 ("400", "digest.mismatch"),
             ),
             (
+                "widens the scope of the access token",
+                self.call(&holder, &wider).await?,
+                ("401", "token.signature"),
+            ),
+            (
+                "uses the access token after its end",
+                self.call(&holder, &old).await?,
+                ("401", "token.expired"),
+            ),
+            (
                 "sends a transaction token as an access token",
                 self.call(&mallory, &transaction).await?,
                 ("401", "token.typ"),
@@ -90,8 +107,6 @@ impl World {
             let answer = fetcher.send(request).await?;
             table.recorded(sent, answer.status().as_u16(), expected);
         }
-        let value = own.get(AUTHORIZATION).ok_or("no token")?.to_str()?;
-        let text = value.split(' ').next_back().unwrap_or_default();
         Ok(SecretText::new(text))
     }
 }

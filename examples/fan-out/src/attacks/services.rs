@@ -7,54 +7,94 @@ use aims::jose::secret::SecretText;
 use aims::oauth_client::{SubjectToken, TransactionToken};
 use aims::oauth_wire::transaction::CarriedTransaction;
 use http::{HeaderValue, Request};
-use serde_json::json;
+use http_body_util::Full;
+use serde_json::{Value, json};
 
 use super::{OTHER_ORDER, Table, World, claims_of, forged, sign, with};
-use crate::gateway::{call_grpc, request};
+use crate::gateway::{request, send_grpc};
+use crate::services::framed;
 use crate::shop::SCOPES;
 use crate::world::{Failure, ORDER, agent, fetcher, now};
 
 impl World {
-    /// The gateway calls orders. What is refused here is refused by stock, too.
-    pub(super) async fn to_orders(
+    /// The gateway calls its three services. The same attacks meet each of them.
+    pub(super) async fn to_services(
         &self,
         table: &mut Table,
         access: &SecretText,
     ) -> Result<(), Failure> {
-        table.hop("gateway → orders (HTTP)");
-        let fetcher = fetcher()?;
-        let [orders, ..] = &self.gateway.services;
-        let (one, two) = (
-            self.gateway.last()?,
-            self.transaction(access, SCOPES).await?,
-        );
+        let [orders, stock, payments] = &self.gateway.services;
+        for (hop, service, scopes, other) in [
+            ("gateway → orders (HTTP)", orders, SCOPES, "stock"),
+            ("gateway → stock (HTTP)", stock, "stock", "orders"),
+            ("gateway → payments (gRPC)", payments, SCOPES, "stock"),
+        ] {
+            table.hop(hop);
+            let tokens = [
+                self.of_scopes(access, scopes).await?,
+                self.of_scopes(access, scopes).await?,
+                self.of_scopes(access, other).await?,
+            ];
+            for (sent, request, (status, why)) in self.calls(service, access, &tokens)? {
+                let (answered, expected) = if hop.ends_with("(gRPC)") {
+                    (send_as_grpc(request).await?, of_grpc(status))
+                } else {
+                    let answer = fetcher()?.send(request).await?;
+                    (answer.status().as_u16().to_string(), status)
+                };
+                table.recorded(sent, answered, (expected, why));
+            }
+        }
+        Ok(())
+    }
+
+    /// Requests a token as the gateway does: of all scopes, or a replacement with fewer.
+    async fn of_scopes(
+        &self,
+        access: &SecretText,
+        scopes: &str,
+    ) -> Result<TransactionToken, Failure> {
+        if scopes == SCOPES {
+            return self.transaction(access, SCOPES).await;
+        }
         let subject = SubjectToken::access_token(access.clone());
         let transaction = self.gateway.service.open(request(subject, SCOPES, ORDER)?);
-        let narrow = transaction.narrowed("stock".parse()?).await?;
+        Ok(transaction.narrowed(scopes.parse()?).await?)
+    }
+
+    /// Returns the calls of one service: its own token, that of another transaction, and one that
+    /// is for another service.
+    fn calls(
+        &self,
+        service: &str,
+        access: &SecretText,
+        [one, two, other]: &[TransactionToken; 3],
+    ) -> Result<Vec<Sent>, Failure> {
         let gateway = &self.gateway.agent;
-        let stock = self.identities.holder("stock")?;
-        let stock = agent(&stock, RequestAuth::Wpt, &self.gateway.services)?;
+        let thief = self.identities.holder("thief")?;
+        let thief = agent(&thief, RequestAuth::Wpt, &self.gateway.services)?;
+        let bare = |arguments: &str| Request::post(service).body(arguments.as_bytes().to_vec());
         let send = |agent: &Agent, arguments: &str| -> Result<Request<Vec<u8>>, Failure> {
-            let mut request = Request::post(orders).body(arguments.as_bytes().to_vec())?;
+            let mut request = bare(arguments)?;
             agent.prove(&mut request)?;
             Ok(request)
         };
         let within = |token: &TransactionToken| gateway.within(token.carried());
-        let good = send(&within(&one), ORDER)?;
-        let mut swapped = send(&within(&one), ORDER)?;
+        let good = send(&within(one), ORDER)?;
+        let mut swapped = good.clone();
         two.apply(swapped.headers_mut());
-        let mut unproven = Request::post(orders).body(ORDER.as_bytes().to_vec())?;
+        let mut unproven = bare(ORDER)?;
         one.apply(unproven.headers_mut());
-        let mut tampered = send(&within(&one), ORDER)?;
-        let forged = forged(one.carried().property().1)?;
-        forged.apply(tampered.headers_mut());
-        let tampered_proven = send(&gateway.within(&forged), ORDER)?;
-        let mut as_transaction = Request::post(orders).body(ORDER.as_bytes().to_vec())?;
+        let fewer = forged(one.carried().property().1)?;
+        let mut tampered = good.clone();
+        fewer.apply(tampered.headers_mut());
+        let mut as_transaction = bare(ORDER)?;
         let value = HeaderValue::from_str(access.expose())?;
         as_transaction.headers_mut().insert("txn-token", value);
         gateway.prove(&mut as_transaction)?;
-        let expired = gateway.within(&self.expired()?);
-        for (sent, request, expected) in [
+        let long = now().as_secs().saturating_add(7_200);
+        let long = self.changed(one, &json!({ "exp": long }))?;
+        Ok(vec![
             ("the gateway's call", good.clone(), ("200", "accepted")),
             ("replays it", good, ("401", "replay.replayed")),
             (
@@ -64,7 +104,7 @@ impl World {
             ),
             (
                 "steals the transaction token: with a proof of its own",
-                send(&stock.within(one.carried()), ORDER)?,
+                send(&thief.within(one.carried()), ORDER)?,
                 ("400", "txn.not_bound"),
             ),
             (
@@ -74,12 +114,12 @@ impl World {
             ),
             (
                 "changes the parameters",
-                send(&within(&one), OTHER_ORDER)?,
+                send(&within(one), OTHER_ORDER)?,
                 ("403", "txn.call"),
             ),
             (
-                "uses a token that is for stock alone",
-                send(&within(&narrow), ORDER)?,
+                "widens: uses a token that is for another service",
+                send(&within(other), ORDER)?,
                 ("403", "guard.transaction_scope"),
             ),
             (
@@ -89,13 +129,18 @@ impl World {
             ),
             (
                 "drops an actor, and proves the result",
-                tampered_proven,
+                send(&gateway.within(&fewer), ORDER)?,
                 ("400", "txn.signature"),
             ),
             (
-                "outlives the access token",
-                send(&expired, ORDER)?,
+                "uses the token after its end",
+                send(&gateway.within(&self.expired(one)?), ORDER)?,
                 ("400", "txn.expired"),
+            ),
+            (
+                "uses a token that lives longer than any transaction",
+                send(&gateway.within(&long), ORDER)?,
+                ("400", "txn.lifetime"),
             ),
             (
                 "sends an access token as a transaction token",
@@ -107,55 +152,46 @@ impl World {
                 send(gateway, ORDER)?,
                 ("400", "guard.transaction"),
             ),
-        ] {
-            let answer = fetcher.send(request).await?;
-            table.recorded(sent, answer.status().as_u16(), expected);
-        }
-        Ok(())
+        ])
     }
 
-    /// Returns the last token as it would be if its time had passed.
-    pub(super) fn expired(&self) -> Result<CarriedTransaction, Failure> {
+    /// Returns a token as it would be if its time had passed.
+    pub(super) fn expired(&self, token: &TransactionToken) -> Result<CarriedTransaction, Failure> {
         let old = now().as_secs().saturating_sub(300);
-        let claims = claims_of(self.gateway.last()?.carried().property().1)?;
-        let claims = with(claims, &json!({"iat": old, "exp": old + 60}))?;
+        self.changed(token, &json!({"iat": old, "exp": old + 60}))
+    }
+
+    /// Signs a token like this one, with some claims changed.
+    fn changed(
+        &self,
+        token: &TransactionToken,
+        changes: &Value,
+    ) -> Result<CarriedTransaction, Failure> {
+        let claims = with(claims_of(token.carried().property().1)?, changes)?;
         let token = sign("txntoken+jwt", &self.keys.transactions, &claims)?;
         Ok(CarriedTransaction::new(token)?)
     }
+}
 
-    /// The gateway calls payments.
-    pub(super) async fn to_payments(&self, table: &mut Table) -> Result<(), Failure> {
-        table.hop("gateway → payments (gRPC)");
-        let [_, _, payments] = &self.gateway.services;
-        let token = self.gateway.last()?;
-        let within = self.gateway.agent.within(token.carried());
-        let stock = self.identities.holder("stock")?;
-        let stock = agent(&stock, RequestAuth::Wpt, &self.gateway.services)?;
-        let stolen = stock.within(token.carried());
-        for (sent, agent, arguments, expected) in [
-            ("the gateway's call", &within, ORDER, ("grpc 0", "accepted")),
-            (
-                "steals the transaction token",
-                &stolen,
-                ORDER,
-                ("grpc 16", "txn.not_bound"),
-            ),
-            (
-                "changes the parameters",
-                &within,
-                OTHER_ORDER,
-                ("grpc 7", "txn.call"),
-            ),
-            (
-                "sends no transaction token",
-                &stock,
-                ORDER,
-                ("grpc 16", "guard.transaction"),
-            ),
-        ] {
-            let (status, _) = call_grpc(agent, payments, arguments).await?;
-            table.recorded(sent, format!("grpc {status}"), expected);
-        }
-        Ok(())
+/// A line of the table: what is sent, the status of HTTP that answers it, and why.
+type Sent = (&'static str, Request<Vec<u8>>, (&'static str, &'static str));
+
+/// Sends the same as a call of gRPC.
+async fn send_as_grpc(request: Request<Vec<u8>>) -> Result<String, Failure> {
+    let mut request = request.map(|body| Full::new(framed(&String::from_utf8_lossy(&body))));
+    for (name, value) in [("content-type", "application/grpc"), ("te", "trailers")] {
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().insert(name, value);
+    }
+    let (status, _) = send_grpc(request).await?;
+    Ok(format!("grpc {status}"))
+}
+
+/// Returns the status of gRPC for one of HTTP.
+fn of_grpc(status: &str) -> &'static str {
+    match status {
+        "200" => "grpc 0",
+        "403" => "grpc 7",
+        _ => "grpc 16",
     }
 }

@@ -4,13 +4,14 @@ use aims::fetch::{Fetch, FetchFuture};
 use aims::jose::secret::SecretText;
 use aims::oauth_client::{
     Error, OfIdentity as _, SubjectToken, TransactionService, TransactionToken,
+    TransactionTokenRequest,
 };
 use aims::oauth_wire::call::CallDigest;
 use aims::oauth_wire::client_auth::SpiffeWit;
 use http::{HeaderValue, Request, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{OTHER_ORDER, Table, World, sign, with};
+use super::{OTHER_ORDER, Replaying, Table, UNPROVEN, World, claims_of, forged, sign, with};
 use crate::gateway::request;
 use crate::shop::SCOPES;
 use crate::world::{DOMAIN, Failure, ORDER, TOOL, fetcher, now, workload};
@@ -30,6 +31,16 @@ impl World {
         let last = self.gateway.last()?;
         let narrow = self.transaction(access, "stock").await?;
         let transaction = SubjectToken::access_token(last.carried().property().1);
+        let replaying = Replaying(fetcher()?);
+        let own = SpiffeWit::of(self.identities.holder("gateway")?.source)?;
+        let replaying = TransactionService::new(self.shop.metadata.clone(), own, replaying);
+        let old = now().as_secs().saturating_sub(300);
+        let old = with(
+            claims_of(access.expose())?,
+            &json!({"iat": old, "exp": old + 60}),
+        )?;
+        let old = SubjectToken::access_token(sign("at+jwt", &self.keys.grants, &old)?);
+        let fewer = SubjectToken::transaction(&forged(last.carried().property().1)?);
         let wider = "the token would permit more than its subject token";
         for (sent, service, request, expected) in [
             (
@@ -63,6 +74,18 @@ impl World {
                 ),
             ),
             (
+                "drops an actor from the token that it replaces",
+                &self.gateway.service,
+                TransactionTokenRequest::new(fewer, DOMAIN, "stock".parse()?),
+                ("invalid_request", "its signature is not valid"),
+            ),
+            (
+                "presents the agent's access token after its end",
+                &self.gateway.service,
+                request(old, SCOPES, ORDER)?,
+                ("invalid_request", "it has expired"),
+            ),
+            (
                 "presents a transaction token as an access token",
                 &self.gateway.service,
                 request(transaction, SCOPES, ORDER)?,
@@ -72,6 +95,9 @@ impl World {
             let refused = service.open(request).token().await;
             table.answered(sent, &refused, expected);
         }
+        let replayed = replaying.open(request(subject(), SCOPES, ORDER)?);
+        let replayed = replayed.token().await;
+        table.answered("replays the request", &replayed, UNPROVEN);
         Ok(())
     }
 
@@ -91,6 +117,8 @@ impl World {
             "act": {"iss": issuer, "sub": own.as_str()}});
         let alone = json!({"iss": issuer, "sub": gateway.as_str()});
         let now = now().as_secs();
+        let end = claims_of(access.expose())?;
+        let end = end.get("exp").and_then(Value::as_u64).ok_or("no `exp`")?;
         for (sent, changes, expected) in [
             ("what was asked for", json!({}), "accepted"),
             (
@@ -100,8 +128,13 @@ impl World {
             ),
             ("drops an actor", json!({"act": alone}), "delegate.actors"),
             (
+                "ends with the access token",
+                json!({ "exp": end }),
+                "accepted",
+            ),
+            (
                 "outlives the access token",
-                json!({"exp": now + 3_000}),
+                json!({"exp": end.saturating_add(10)}),
                 "grant.lifetime",
             ),
             (
@@ -123,20 +156,38 @@ impl World {
             let claims = json!({"iss": issuer, "aud": DOMAIN, "iat": now, "exp": now + 30,
                 "txn": "t", "sub": own.as_str(), "scope": SCOPES, "req_wl": gateway.as_str(),
                 "act": act, "cnf": {"jwk": jwk}, "tctx": {"call_digest": call}});
-            let client = SpiffeWit::of(self.identities.holder("gateway")?.source)?;
-            let answering = Answering(sign(
-                "txntoken+jwt",
-                &self.keys.transactions,
-                &with(claims, &changes)?,
-            )?);
-            let metadata = self.shop.metadata.clone();
-            let service = TransactionService::new(metadata, client, answering);
             let asked = request(SubjectToken::access_token(access.clone()), SCOPES, ORDER)?;
-            let token = service.open(asked).token().await;
-            let why = token.as_ref().map_or_else(Error::code, |_| "accepted");
+            let why = self.judged(asked, &with(claims, &changes)?).await?;
+            table.line(sent, "token", why, ("token", expected));
+        }
+        let last = self.gateway.last()?;
+        let own = claims_of(last.carried().property().1)?;
+        for (sent, changes, expected) in [
+            ("a replacement", json!({"scope": "stock"}), "accepted"),
+            (
+                "a replacement of another transaction",
+                json!({"scope": "stock", "txn": "other"}),
+                "delegate.other",
+            ),
+        ] {
+            let asked = last.replacement("stock".parse()?);
+            let why = self.judged(asked, &with(own.clone(), &changes)?).await?;
             table.line(sent, "token", why, ("token", expected));
         }
         Ok(())
+    }
+
+    /// Returns how the gateway judges an answer with these claims.
+    async fn judged(
+        &self,
+        asked: TransactionTokenRequest,
+        claims: &Value,
+    ) -> Result<&'static str, Failure> {
+        let client = SpiffeWit::of(self.identities.holder("gateway")?.source)?;
+        let answering = Answering(sign("txntoken+jwt", &self.keys.transactions, claims)?);
+        let service = TransactionService::new(self.shop.metadata.clone(), client, answering);
+        let token = service.open(asked).token().await;
+        Ok(token.as_ref().map_or_else(Error::code, |_| "accepted"))
     }
 
     /// Requests a further token of this scope, as the gateway.
