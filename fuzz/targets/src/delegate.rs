@@ -1,5 +1,7 @@
 //! A delegated token, compared with its parent.
 
+mod crossing;
+
 use aims_oauth_wire::delegate::{
     Amplification, Dimension, Kind, Rights, Verdict, delegate as judge,
 };
@@ -7,17 +9,24 @@ use aims_oauth_wire::delegate::{
 use crate::{Outcome, refused};
 
 /// Compares two payloads. Each is one line, the parent first. If the parent has `txn`, both are
-/// transaction tokens, else access tokens. Accepted if the child permits no more.
+/// transaction tokens, else access tokens. A third line has the tables of a [`Crossing`], and the
+/// kind of the child. Accepted if the child permits no more.
+///
+/// [`Crossing`]: aims_oauth_wire::delegate::Crossing
 pub fn delegate(data: &[u8]) -> Outcome {
-    let mut lines = data.splitn(2, |byte| *byte == b'\n');
+    let mut lines = data.splitn(3, |byte| *byte == b'\n');
     let parent = lines.next().unwrap_or_default();
     let child = lines.next().unwrap_or_default();
+    let tables = lines.next().unwrap_or_default();
     let has_txn = parent.windows(6).any(|it| it == b"\"txn\":");
     let kind = if has_txn {
         Kind::TransactionToken
     } else {
         Kind::AccessToken
     };
+    if !tables.is_empty() {
+        return crossing::crossing(kind, parent, child, tables);
+    }
     let (parent, child) = match (Rights::read(kind, parent), Rights::read(kind, child)) {
         (Ok(parent), Ok(child)) => (parent, child),
         (Err(error), _) | (_, Err(error)) => {
