@@ -624,7 +624,10 @@ fn answering() -> Script {
 async fn a_transaction_keeps_its_tokens() {
     let script = answering();
     let service = service(&script);
-    let asked = || request(access_token(&json!({})));
+    let asked = || {
+        let subject = SubjectToken::access_token("opaque");
+        TransactionTokenRequest::new(subject, DOMAIN, "read write".parse().unwrap())
+    };
     let one = service.open(asked());
     let (a, b) = tokio::join!(one.token(), one.token());
     assert_eq!((a.unwrap().txn(), b.unwrap().txn()), ("t-0", "t-0"));
@@ -634,14 +637,17 @@ async fn a_transaction_keeps_its_tokens() {
         assert_eq!(narrow.txn(), "t-0");
     }
     assert_eq!(script.requests().len(), 2);
+    // A replacement with other scopes is another one.
+    let other = one.narrowed("write".parse().unwrap()).await.unwrap();
+    assert_eq!(other.scopes().to_string(), "write");
     let two = service.open(asked());
-    assert_eq!(two.token().await.unwrap().txn(), "t-2");
+    assert_eq!(two.token().await.unwrap().txn(), "t-3");
     // It ends with its token, and is never renewed.
     sleep(59).await;
     assert_eq!(code(one.token().await), "grant.expired");
     let narrowed = one.narrowed("read".parse().unwrap()).await;
     assert_eq!(code(narrowed), "grant.expired");
-    assert_eq!(script.requests().len(), 3);
+    assert_eq!(script.requests().len(), 4);
 }
 
 /// A request that failed is made again.
