@@ -193,7 +193,7 @@ fn carry_calls(parents: &[&Rights], details: &Details, context: &mut Context) ->
             continue;
         }
         // An access token is not for the call of its context.
-        if parents.iter().any(|it| it.kind == Kind::AccessToken) {
+        if parents.iter().any(|it| it.kind != Kind::TransactionToken) {
             return None;
         }
         let before = context.insert("call_digest".into(), Some(call.into()));

@@ -97,7 +97,7 @@ pub struct Rights {
     pub(super) not_before: Claim<NumericDate>,
     pub(super) actors: Actors,
     pub(super) cnf: Claim<Cnf>,
-    /// The one call that it is for by its context, in canonical form.
+    /// The one call that a transaction token is for by its context, in canonical form.
     pub(super) call: Option<Box<str>>,
     pub(super) context: Claim<BTreeMap<Box<str>, Value>>,
     /// `auth_time`, `acr` and `amr`.
@@ -231,9 +231,10 @@ fn context(json: &str) -> Option<BTreeMap<Box<str>, Value>> {
     )
 }
 
-/// `call_digest` of the context. No server reads it in an access token.
+/// `call_digest` of the context of a transaction token. Another domain may give the context of a
+/// grant in its access tokens, and its tools then read it there.
 pub(super) fn call(kind: Kind, context: &Claim<BTreeMap<Box<str>, Value>>) -> Option<Box<str>> {
-    if kind == Kind::AccessToken {
+    if kind != Kind::TransactionToken {
         return None;
     }
     context.read()?.get("call_digest")?.clone()
