@@ -21,7 +21,9 @@ pub type FetchFuture<'a> =
 /// answers may stream, use [`Call`](crate::Call).
 ///
 /// - The request has the method, the absolute URL, the header fields and the body. It may carry
-///   [`Limits`], which an implementation applies in addition to its own.
+///   [`Limits`]. An implementation applies their maximum body in addition to its own, and takes the
+///   maximum time from [`Limits::timeout_of`], because a server that holds the request needs
+///   [longer](Limits::with_patience).
 /// - The answer has the status, the header fields and the whole body. If an implementation follows
 ///   redirects, the answer carries the [`FinalUrl`].
 ///

@@ -157,8 +157,10 @@ impl AuthorizationRequest {
     ///
     /// # Errors
     ///
-    /// - `authorize.unsupported` if the server does not list `S256`, or requires
-    ///   [signed](Self::signed) requests and there is no key.
+    /// - `authorize.unsupported` if the server does not list `S256`, requires
+    ///   [signed](Self::signed) requests and there is no key, does not list the algorithm of the
+    ///   key, or requires pushed requests that it has no endpoint for. So it is if the key is not
+    ///   in this process.
     /// - `grant.unsupported` if it does not take the grant, `metadata.member` if it has no
     ///   authorization endpoint.
     /// - `random.unavailable`, and those of the client authentication.

@@ -139,10 +139,10 @@ pub enum Error {
          dot, without fragment"
     )]
     Redirect,
-    /// The authorization server lacks something that this client needs to log a user in safely.
-    #[error("the authorization server cannot log users in here: {reason}")]
+    /// The authorization server lacks something that a login or a request for an approval needs.
+    #[error("the authorization server does not support this login or approval: {reason}")]
     UnsupportedServer {
-        /// The missing feature.
+        /// The missing feature, or what the request lacks.
         reason: &'static str,
     },
     /// The answer of the browser cannot be read.
@@ -177,10 +177,10 @@ pub enum Error {
     /// No port of this machine can be listened on.
     #[error("cannot listen for the answer of the browser")]
     Listen(#[source] Arc<std::io::Error>),
-    /// The browser could not be opened.
+    /// The browser could not be opened, or the code of a device login not be shown.
     #[error("the browser could not be opened; open the URL by hand, or on another machine")]
     Browser(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// The user did not answer in time.
+    /// The user did not answer in time, in the browser or on another device.
     #[error("the user did not answer in time")]
     LoginTimeout,
     /// The user or the program gave the login up.
@@ -212,7 +212,8 @@ pub enum Error {
     /// The tool requires tokens that are bound by DPoP, and that is not possible (RFC 9728 §2).
     #[error(
         "the tool requires tokens that are bound by DPoP, and {reason}; expected \
-         `Connector::with_dpop` without a store, and a tool and a server that accept ES256"
+         `Connector::with_dpop` with a store whose `is_sealed` is true or without one, or \
+         `Connector::with_dpop_keys`, and a tool and a server that accept the algorithm of the key"
     )]
     DpopRequired {
         /// The reason.

@@ -32,8 +32,9 @@ use crate::Error;
 /// One grant of the token endpoint (RFC 6749 §1.3, extension grants of §4.5).
 ///
 /// The token endpoint selects the grant by `grant_type` and authenticates the client. A grant is
-/// called for an authenticated client, or for a public one, which proves nothing and of which it
-/// says what it gets. The fields of a grant are its configuration; it lives as long as the server.
+/// called for an authenticated client, or for a public one. For a public client, which proves
+/// nothing, the grant decides what it gets. The fields of a grant are its configuration; it lives
+/// as long as the server.
 /// [`grant_types`](crate::endpoint::grant_types) lists every grant of the server. The metadata and
 /// the refusal of an unknown grant name the grants of that list.
 ///

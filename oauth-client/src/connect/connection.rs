@@ -421,6 +421,9 @@ impl Connection {
     /// Revokes all tokens of this user for the tool, whatever their scopes, and forgets them (RFC
     /// 7009), as at a logout.
     ///
+    /// The private DPoP key of [`Connector::with_dpop`](crate::Connector::with_dpop) stays in the
+    /// store, and the next login is bound to it again. Alone it permits nothing.
+    ///
     /// # Errors
     ///
     /// Those of [`TokenSource::revoke_all`].

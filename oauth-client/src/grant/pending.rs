@@ -95,8 +95,10 @@ impl PendingToken {
     ///   not bound to the [certificate](Authenticate::certificate) of the client.
     /// - `grant.scope` if the token has scopes that were not requested (RFC 6749 §3.3) and that is
     ///   not [accepted](TokenRules::accept_unrequested_scopes).
-    /// - `grant.other_details` if the response has authorization details, and scopes were requested
-    ///   (RFC 9396 §7).
+    /// - `grant.other_details` if [details](crate::ClientCredentials::details) were requested and
+    ///   the response states none, or if it states details that no requested entry covers (RFC 9396
+    ///   §7). Without requested scopes and details, the server chooses them. Both are accepted by
+    ///   name: [`TokenRules::accept_unstated_details`], [`TokenRules::accept_other_details`].
     /// - `grant.expired` if the token has no lifetime left.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
         let response = TokenResponse::parse_with(answer, &self.response)?;

@@ -124,7 +124,8 @@ impl ClientMetadata {
     /// Adds a public key of the client. A client that has a key registers for `private_key_jwt` at
     /// a server that does not take its stated method.
     ///
-    /// Give the private key to [`Identities::register_with_key`](super::Identities).
+    /// Give the private key to
+    /// [`Identities::register_with_key`](super::Identities::register_with_key).
     pub fn key(mut self, key: &Jwk) -> Self {
         self.further.remove("jwks_uri");
         let keys = self.jwks.as_mut().and_then(|it| it.get_mut("keys"));

@@ -15,7 +15,10 @@ use super::scopes::ScopeTable;
 /// It translates the parent's rights, and the child is then compared with the translation. Only
 /// what a table names is translated. A claim that no dimension knows may limit the token, so it is
 /// [carried](Self::carry) over, or [stays behind](Self::leave) because the caller said that it
-/// limits nothing; any other one makes each child undecidable.
+/// limits nothing; any other one makes each child undecidable. Two kinds of claims stay behind
+/// unasked: those that describe the user, the session or the token, or give the user more, such as
+/// `email` and `groups`; and those whose purpose ends with the crossing: `txn` of a transaction
+/// that leaves its domain, `client_id` and `resource` of a grant that is redeemed.
 ///
 /// ```
 /// use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable, delegate};

@@ -1,4 +1,4 @@
-//! The members of a client's metadata that extensions of RFC 7591 define.
+//! The further members of a client's metadata: those of RFC 7591 §2, and of its extensions.
 
 use aims_jose::alg::Algorithm;
 use aims_jose::secret::SecretText;
@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::ClientMetadata;
 use crate::Error;
 
-/// The members that have a method of their own, or that only a server states.
+/// The members that [`ClientMetadata::member`] refuses: those that this crate relies on, and those
+/// that only a server states.
 const RESERVED: [&str; 19] = [
     "application_type",
     "client_id",
@@ -127,7 +128,8 @@ impl ClientMetadata {
         self.with("authorization_grant_profiles_supported", texts(profiles))
     }
 
-    /// Sets a member by its name, for one that has no method here.
+    /// Sets a member by its name, for one that has no method here. If a member is set twice, the
+    /// last call wins; so it is with `logo_uri` and others that also have a method.
     ///
     /// ```
     /// use aims_oauth_client::ClientMetadata;
@@ -139,11 +141,13 @@ impl ClientMetadata {
     ///
     /// # Errors
     ///
-    /// `client.metadata` if a method sets this member, or if only a server states it.
+    /// `client.metadata` for a member that this crate relies on, such as `redirect_uris`,
+    /// `grant_types`, `scope`, `jwks`, `token_endpoint_auth_method` and those of the certificate,
+    /// and for one that only a server states, such as `client_secret`.
     pub fn member(self, name: &str, value: impl Into<Value>) -> Result<Self, Error> {
         if RESERVED.contains(&name) || name.starts_with("tls_client_auth_") {
             return Err(Error::ClientMetadata {
-                reason: "the member has its own method, or is for servers to state",
+                reason: "this member is set by its own method alone, or is for servers to state",
             });
         }
         Ok(self.with(name, value))
