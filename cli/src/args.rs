@@ -77,7 +77,7 @@ pub(crate) enum Command {
     /// Logs a user in to a tool in a browser, and keeps the tokens in a sealed file
     Login(Box<Login>),
     /// Revokes all tokens of a user for a tool at its server, whatever their scopes, and removes
-    /// them
+    /// them. The DPoP key stays in the file for the next login
     Logout(Box<Logout>),
     /// An identity server and authorization server for development
     #[command(subcommand)]
