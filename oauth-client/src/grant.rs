@@ -155,6 +155,12 @@ pub trait Grant: Debug + Send + Sync {
         None
     }
 
+    /// Returns the end that the token has at the latest, whatever the response states: that of the
+    /// token that was exchanged. Defaults to `None`.
+    fn ends_by(&self) -> Option<UnixTime> {
+        None
+    }
+
     /// Returns the scopes that the server granted before. They count if a response states none, and
     /// a response may grant them again.
     fn granted_before(&self) -> Option<&ScopeSet> {
@@ -230,6 +236,10 @@ impl<G: Grant + ?Sized> Grant for std::sync::Arc<G> {
 
     fn refresh_token(&self, response: &TokenResponse) -> Option<SecretText> {
         (**self).refresh_token(response)
+    }
+
+    fn ends_by(&self) -> Option<UnixTime> {
+        (**self).ends_by()
     }
 
     fn granted_before(&self) -> Option<&ScopeSet> {

@@ -69,6 +69,10 @@ impl<G: Grant> Grant for ForCall<G> {
         None
     }
 
+    fn ends_by(&self) -> Option<UnixTime> {
+        self.grant.ends_by()
+    }
+
     fn granted_before(&self) -> Option<&ScopeSet> {
         self.grant.granted_before()
     }

@@ -296,6 +296,12 @@ impl<A: Acting> Grant for TokenExchange<A> {
         }
     }
 
+    /// Without it, each hop of a chain of opaque tokens could add what is tolerated once.
+    fn ends_by(&self) -> Option<UnixTime> {
+        let accepts_new = self.accepted.contains(&Deviation::NewLifetime);
+        self.subject.expires.filter(|_| !accepts_new)
+    }
+
     fn granted_before(&self) -> Option<&ScopeSet> {
         let asked = self.target.scopes();
         asked

@@ -146,6 +146,7 @@ impl<T> TokenFlow<T> {
             dpop: called.call.dpop.as_ref(),
             certificate: called.certificate,
             refresh_token: self.grant.refresh_token(&response),
+            ends_by: self.grant.ends_by(),
             granted: self.grant.granted_before(),
             details: self.grant.details_granted_before(),
             judges_details: self.grant.judges_details(),

@@ -109,6 +109,7 @@ impl PendingToken {
             dpop: None,
             certificate: self.certificate,
             refresh_token: None,
+            ends_by: None,
             granted: None,
             details: None,
             judges_details: false,
@@ -128,6 +129,8 @@ pub(crate) struct Received<'a> {
     pub(crate) certificate: Option<CertificateThumbprint>,
     /// The refresh token to keep.
     pub(crate) refresh_token: Option<SecretText>,
+    /// The end that the token has at the latest.
+    pub(crate) ends_by: Option<UnixTime>,
     /// The scopes that were granted before, which count if the response states none.
     pub(crate) granted: Option<&'a ScopeSet>,
     /// The authorization details that were granted before.
@@ -206,7 +209,7 @@ impl Received<'_> {
         if expires <= now {
             return Err(Error::Expired);
         }
-        Ok(expires)
+        Ok(self.ends_by.map_or(expires, |end| end.min(expires)))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The answers to an exchange.
 
-use aims_oauth_client::{Error, Impersonation, SubjectToken, TokenRules};
+use std::time::Duration;
+
+use aims_oauth_client::{Error, Impersonation, SubjectToken, Token, TokenRules};
 use aims_oauth_wire::delegate::{Crossing, Kind};
 use serde_json::{Value, json};
 
@@ -308,6 +310,34 @@ async fn a_chain_of_fresh_lifetimes_is_refused() {
         }
         assert_eq!(seen, expected, "{added}");
     }
+}
+
+/// DEL-01: the tolerance for `expires_in` counts once for a chain of opaque tokens, not once for
+/// each hop.
+#[tokio::test(start_paused = true)]
+async fn a_chain_of_opaque_tokens_does_not_grow() {
+    let body = json!({"access_token": "user", "token_type": "Bearer", "expires_in": 600,
+        "scope": "read"});
+    let script = Script::new(move |_, number| match number {
+        0 => json_answer(200, &body),
+        // Each token has a lifetime of its own.
+        _ => {
+            let token = format!("hop-{number}").as_str().into();
+            json_answer(200, &answer(&token, &json!({"expires_in": 600})))
+        }
+    });
+    let source = source(&script, TokenRules::new());
+    let (tool, scopes) = (TOOL.parse().unwrap(), "read".parse().unwrap());
+    let first = source.token_for(&tool, &scopes).await.unwrap();
+    let exchange = |token: &Token| Impersonation::new(SubjectToken::of(token), target("read"));
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let second = source.token(exchange(&first)).await.unwrap();
+    assert_eq!(second.expires(), first.expires());
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let third = source.token(exchange(&second)).await;
+    assert_eq!(code(third), "grant.lifetime");
+    let third = source.token(exchange(&second).accept_new_lifetime()).await;
+    assert!(third.unwrap().expires() > second.expires());
 }
 
 /// TEX-05: the server refuses the subject token by one of two codes. Neither is tried again.
