@@ -100,7 +100,7 @@ async fn deviations_are_accepted_by_name() {
         judged(impersonation().accept_new_lifetime(), longer.clone()).await,
         "ok"
     );
-    let short = impersonation().max_lifetime(std::time::Duration::from_secs(60));
+    let short = impersonation().max_lifetime(Duration::from_secs(60));
     let body = answer(&exchanged(&json!({})), &json!({}));
     assert_eq!(
         judged(short.accept_new_lifetime(), body).await,
@@ -129,7 +129,7 @@ async fn deviations_are_accepted_by_name() {
 async fn a_lifetime_that_is_not_stated_is_judged() {
     let most = |seconds: u64| {
         let grant = impersonation().accept_new_lifetime();
-        grant.max_lifetime(std::time::Duration::from_secs(seconds))
+        grant.max_lifetime(Duration::from_secs(seconds))
     };
     let silent = json!({"expires_in": null});
     let jwt = |exp: u64| answer(&exchanged(&json!({"exp": NOW + exp})), &silent);

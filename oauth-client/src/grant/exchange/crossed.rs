@@ -27,8 +27,6 @@ pub(super) struct Crossed<'a> {
     pub(super) subject: &'a SubjectToken,
     pub(super) target: &'a Target,
     pub(super) rules: &'a GrantRules,
-    /// The grant was compared with a key of the client before.
-    pub(super) is_bound: bool,
     /// The server is the identity provider of the subject, which states the login itself.
     pub(super) is_provider: bool,
 }
@@ -136,9 +134,9 @@ impl Crossed<'_> {
             Dimension::Scope => self.rules.table.is_some() || self.target.scopes().is_empty(),
             Dimension::Actions | Dimension::Details => self.target.details().is_none(),
             Dimension::Lifetime => !self.accepts(Deviation::NewLifetime),
-            Dimension::Confirmation if self.is_bound => false,
-            Dimension::Confirmation if claims.cnf.is_some() => !self.accepts(Deviation::OtherKey),
-            Dimension::Confirmation => !self.accepts(Deviation::Unbound),
+            // The client that asks is one more actor, which the other domain need not know. The
+            // grant may be bound to its key, but to no key only if that is accepted.
+            Dimension::Confirmation => claims.cnf.is_none() && !self.accepts(Deviation::Unbound),
             Dimension::Other => !self.is_provider,
             _ => true,
         });

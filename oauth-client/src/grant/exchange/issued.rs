@@ -256,7 +256,6 @@ impl Grant for IdJagRequest {
             subject: &self.subject,
             target: &self.target,
             rules: &self.rules,
-            is_bound: key.is_some(),
             is_provider: true,
         };
         let payload = token.unverified_payload();
@@ -363,13 +362,6 @@ impl JwtGrantRequest {
         self
     }
 
-    /// Accepts an assertion that is bound to another key than the subject token.
-    #[must_use]
-    pub fn accept_other_key(mut self) -> Self {
-        self.rules.accepted.insert(Deviation::OtherKey);
-        self
-    }
-
     /// Accepts an assertion that lacks members of the transaction's `tctx` in `txn_claims`, for a
     /// server that tells the other domain a part of them. The call that a transaction is for
     /// (`call_digest`) stays required.
@@ -449,7 +441,6 @@ impl Grant for JwtGrantRequest {
             subject: &self.subject,
             target: &self.target,
             rules: &self.rules,
-            is_bound: false,
             is_provider: false,
         };
         let payload = token.unverified_payload();
