@@ -56,6 +56,9 @@ impl<M> Guard<M> {
     /// - 400 `guard.content` and 408 `guard.content_deadline` for a content that breaks off or is
     ///   late.
     ///
+    /// The [metadata](super::GuardBuilder::metadata) are read by requests without content: merge
+    /// [`Guard::metadata_routes`] outside the layer where the reader has no `None` for these.
+    ///
     /// A request without a call passes, unless the route requires one (`guard.call`).
     #[must_use]
     pub fn call_layer(&self, calls: CallReader) -> CallLayer {

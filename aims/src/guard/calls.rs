@@ -75,6 +75,9 @@ impl CallReader {
     /// The tool must act on what the function read: on the [`ToolCall`] in the extensions of the
     /// request, or on the same bytes.
     ///
+    /// Return `None` for a request without content that calls no tool: a client that knows nothing
+    /// of the tool yet sends one, and an error would hide the challenge of the guard from it.
+    ///
     /// Return an error for a request that others could read in another way, such as a path with
     /// percent-encodings: `None`, or the name of another tool, means that the request needs no
     /// [approval](crate::Requirements::approved_tools).
