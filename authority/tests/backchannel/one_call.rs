@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use aims_authority::{Client, Exchange, ExchangeTable, Transaction, TransactionPolicy};
+use aims_authority::{
+    Client, Exchange, ExchangeTable, NameSubject, OutgoingGrants, Transaction, TransactionPolicy,
+};
 use aims_oauth_wire::delegate::ScopeTable;
 use serde_json::{Map, Value, json};
 
@@ -75,6 +77,7 @@ fn a_user_approves_one_call() {
         (&identity["sub"], &identity["aud"]),
         (&json!("alice"), &json!("payer"))
     );
+    assert_eq!(identity["authorization_details"], granted);
     // Once.
     assert_eq!(
         poll(&authority, &key, &id, now()),
@@ -142,6 +145,63 @@ fn a_token_for_one_call_is_not_exchanged() {
         ];
         let found = judged(&post(&authority, "/token", ("tool", &key), &all, now()));
         assert_eq!(found.map(|it| it["scope"].clone()), expected);
+    }
+}
+
+#[derive(Debug)]
+struct Names;
+
+impl NameSubject for Names {
+    fn name(&self, _audience: &str, subject: &str) -> Option<String> {
+        Some(subject.to_owned())
+    }
+}
+
+/// JAG-30: neither token of the approval of one call gives an identity assertion. The ID token of
+/// an approval of scopes does.
+#[test]
+fn the_approval_of_one_call_is_no_login_elsewhere() {
+    const BANK: &str = "https://as.bank.example";
+    const TYPE: &str = "urn:ietf:params:oauth:token-type:";
+    let key = key();
+    let rows = ScopeTable::new([("call", "read")]).unwrap();
+    let bank = OutgoingGrants::new(BANK.parse().unwrap(), Arc::new(Names))
+        .resource("https://accounts.bank.example".parse().unwrap())
+        .scopes(TOOLS, rows)
+        .id_token_scopes(common::BASE, ["read"])
+        .issue_id_jag();
+    let authority = with_payer(payer(&key).known_as(BANK, "payer")).outgoing_grants(bank);
+    let authority = authority.build(now()).unwrap();
+    let details = details();
+    let approved = good(&details);
+    let scoped = with(
+        &with(&approved, "scope", "openid call"),
+        "authorization_details",
+        "",
+    );
+    let id_jag = format!("{TYPE}id-jag");
+    for (asked, kind, expected) in [
+        (&approved, "access_token", refused(400, "invalid_request")),
+        (&approved, "id_token", refused(400, "invalid_request")),
+        (&scoped, "access_token", Ok(json!("read"))),
+        (&scoped, "id_token", Ok(json!("read"))),
+    ] {
+        let id = id(&ask(&authority, &key, asked, now()).unwrap());
+        decide(&authority, "allow", now());
+        let answer = poll(&authority, &key, &id, now()).unwrap();
+        let subject = format!("{TYPE}{kind}");
+        let all = [
+            (
+                "grant_type",
+                "urn:ietf:params:oauth:grant-type:token-exchange",
+            ),
+            ("subject_token", answer[kind].as_str().unwrap()),
+            ("subject_token_type", &subject),
+            ("requested_token_type", &id_jag),
+            ("audience", BANK),
+        ];
+        let found = judged(&post(&authority, "/token", ("payer", &key), &all, now()));
+        assert_eq!(found.map(|it| it["scope"].clone()), expected, "{kind}");
     }
 }
 

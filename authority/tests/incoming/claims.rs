@@ -87,6 +87,39 @@ fn what_limits_nothing_is_refused() {
     assert_eq!(found, invalid(reason));
 }
 
+/// JWTA-20: `may_act` names the only party that may present the grant (RFC 8693 §4.4).
+#[test]
+fn may_act_names_the_presenter() {
+    let world = World::new();
+    let reason = "its may_act does not permit this client to act";
+    for typ in TYPES {
+        for other in [
+            json!({"iss": BASE, "sub": "other"}),
+            json!({"iss": BASE, "client_id": "other"}),
+            json!({"iss": BASE, "sub": "agent", "client_id": "other"}),
+            json!({"iss": PARTNER, "sub": "agent"}),
+            json!({"sub": "agent"}),
+            json!({"iss": BASE}),
+            json!({"iss": BASE, "sub": "agent", "x": 1}),
+            json!("agent"),
+        ] {
+            let found = world.changed(typ, "may_act", other.clone());
+            assert_eq!(found, invalid(reason), "{typ} {other}");
+        }
+        for own in [
+            json!({"iss": BASE, "sub": "agent"}),
+            json!({"iss": BASE, "client_id": "agent"}),
+        ] {
+            let found = world.changed(typ, "may_act", own.clone());
+            assert!(found.is_ok(), "{typ} {own} {found:?}");
+        }
+    }
+    // What the operator ignores is what limits nothing, and this claim does.
+    let world = World::with(|key| every(key).ignore_further_claims());
+    let found = world.changed("JWT", "may_act", json!({"iss": BASE, "sub": "other"}));
+    assert_eq!(found, invalid(reason));
+}
+
 /// TXC-04: a grant of a transaction is judged by its own rules.
 #[test]
 fn a_grant_of_a_transaction_is_checked() {

@@ -146,10 +146,24 @@ fn an_id_token_is_the_clients_own() {
         (json!({"act": {"sub": "x"}}), other),
         (json!({"may_act": {"sub": "x"}}), other),
         (json!({"cnf": {"jkt": "x"}}), other),
+        (json!({"scp": "read"}), other),
+        (json!({"appid": "shop-app"}), other),
+        (json!({"cid": "shop-app"}), other),
+        (json!({"client_id": "shop-app"}), other),
+        (json!({"authorization_details": [{"type": "x"}]}), other),
+        (json!({"txn": "t-1"}), other),
+        (json!({"tctx": {}}), other),
+        (json!({"token_use": "access"}), other),
+        (json!({"token_use": ["id"]}), other),
     ] {
         assert_eq!(world.by_id_token(&changes), invalid(reason), "{changes}");
     }
-    for changes in [json!({"aud": ["shop-app"]}), json!({"azp": "shop-app"})] {
+    for changes in [
+        json!({"aud": ["shop-app"]}),
+        json!({"azp": "shop-app"}),
+        json!({"token_use": "id"}),
+        json!({"ver": "2.0"}),
+    ] {
         assert!(world.by_id_token(&changes).is_ok(), "{changes}");
     }
     assert_eq!(

@@ -53,7 +53,7 @@ pub struct Crossing {
 
 /// Claims that describe the user, the session or the token, or that give the user more (OpenID
 /// Connect Core §5.1, RFC 9068 §2.2.3.1, and those of Keycloak). A child without them permits no
-/// more. `may_act` was judged where the token is exchanged (RFC 8693 §4.4).
+/// more. `may_act` was judged where the token is exchanged or redeemed (RFC 8693 §4.4).
 const DESCRIPTIONS: [&str; 31] = [
     "address",
     "allowed-origins",

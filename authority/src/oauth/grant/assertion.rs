@@ -56,6 +56,8 @@ pub(super) struct Claims {
     #[serde(default, deserialize_with = "present")]
     pub(super) act: Option<Value>,
     #[serde(default, deserialize_with = "present")]
+    may_act: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) authorization_details: Option<Value>,
     #[serde(default, deserialize_with = "present")]
     pub(super) txn: Option<String>,
@@ -113,7 +115,7 @@ impl<'a> Assertion<'a> {
                 Self::verify(server, rules, profile, (token, unnamed), now)?
             }
         };
-        assertion.check_presenter(client)?;
+        assertion.check_presenter(client, server.base.as_str())?;
         Ok(assertion)
     }
 
@@ -226,8 +228,9 @@ impl<'a> Assertion<'a> {
         })
     }
 
-    /// Checks that this client may present it: `client_id`, `cnf`, and `sub` for a public client.
-    fn check_presenter(&self, client: &Authenticated) -> Result<(), Error> {
+    /// Checks that this client may present it: `client_id`, `may_act`, `cnf`, and `sub` for a
+    /// public client.
+    fn check_presenter(&self, client: &Authenticated, own: &str) -> Result<(), Error> {
         public::check_subject(self, client)?;
         match &self.claims.client_id {
             Some(named) if *named != client.client_id => {
@@ -237,6 +240,10 @@ impl<'a> Assertion<'a> {
                 return Err(bad("it names no client_id"));
             }
             _ => {}
+        }
+        let may_act = self.claims.may_act.as_ref();
+        if may_act.is_some_and(|it| !permits(it, own, &client.client_id)) {
+            return Err(bad("its may_act does not permit this client to act"));
         }
         let Some(cnf) = &self.claims.cnf else {
             return Ok(());
@@ -306,6 +313,23 @@ impl<'a> Assertion<'a> {
             Err(other) => Err(Error::unavailable(other)),
         }
     }
+}
+
+/// Returns whether every member of `may_act` is one of this client of this server (RFC 8693 §4.4).
+/// One without `iss` names a party of the issuer of the grant, which is another server.
+fn permits(may_act: &Value, own: &str, client_id: &str) -> bool {
+    let Some(members) = may_act.as_object() else {
+        return false;
+    };
+    let has_name = members.contains_key("sub") || members.contains_key("client_id");
+    let is_of = members.get("iss").is_some_and(|it| it == own);
+    has_name
+        && is_of
+        && members.iter().all(|(name, value)| match name.as_str() {
+            "iss" => true,
+            "sub" | "client_id" => value == client_id,
+            _ => false,
+        })
 }
 
 /// Returns the keys that the client has proven.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::code::part;
 use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
 use crate::identity::add;
+use crate::oauth::backchannel::AskedFor;
 use crate::oauth::{Login, NewToken, details};
 
 /// Issues one access token for an approved request, and no refresh token.
@@ -24,6 +25,10 @@ struct IdTokenClaims<'a> {
     aud: &'a str,
     iat: NumericDate,
     exp: NumericDate,
+    /// The authorization details of the approval. A server that accepts the ID token for more
+    /// widens what the user approved.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    authorization_details: &'a [Value],
     #[serde(flatten)]
     login: &'a Login,
 }
@@ -48,8 +53,7 @@ impl GrantType for Ciba {
             });
         }
         // A request for another resource does not use the approval up.
-        let check =
-            |asked: &crate::oauth::backchannel::AskedFor| part(&asked.rights, request).map(|_| ());
+        let check = |asked: &AskedFor| part(&asked.rights, request).map(|_| ());
         let (asked, login) = server.use_approval(id, &client.client_id, check, now)?;
         let (resource, scope) = part(&asked.rights, request)?;
         let entries = details::at(&asked.details, resource);
@@ -69,7 +73,7 @@ impl GrantType for Ciba {
             parent: None,
         };
         let mut granted = Granted::access_token(server, client, &token, now)?;
-        let id_token = id_token(server, &asked.subject, &client.client_id, &login, now)?;
+        let id_token = id_token(server, &asked, &login, now)?;
         granted.members.push(("id_token", Value::String(id_token)));
         Ok(granted)
     }
@@ -78,8 +82,7 @@ impl GrantType for Ciba {
 /// Issues the ID token that an answer of this grant has (OpenID CIBA Core 1.0 §10.1.1).
 fn id_token(
     server: &AuthorizationServer,
-    subject: &str,
-    client_id: &str,
+    asked: &AskedFor,
     login: &Login,
     now: UnixTime,
 ) -> Result<String, Error> {
@@ -90,10 +93,11 @@ fn id_token(
     };
     let claims = IdTokenClaims {
         iss: server.base.as_str(),
-        sub: subject,
-        aud: client_id,
+        sub: &asked.subject,
+        aud: &asked.client_id,
         iat: date(now)?,
         exp: date(expires)?,
+        authorization_details: &asked.details,
         login,
     };
     let signer = server.ring.signer(expires, now);

@@ -6,7 +6,6 @@ use aims_jose::jws::Unverified;
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
 use aims_jose::time::UnixTime;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
 
 use super::{Error, Kind, LONGEST, Subject, TokenRequest, unverified_issuer};
@@ -32,28 +31,36 @@ struct IdToken<'a> {
     #[serde(flatten)]
     login: Login,
     #[serde(flatten)]
-    foreign: Foreign,
+    further: Map<String, Value>,
 }
 
 /// The claims that an ID token does not have. Tokens of other kinds have the same `aud` sometimes,
-/// and what limits a token must not be dropped.
-#[derive(Deserialize)]
-struct Foreign {
-    scope: Option<IgnoredAny>,
-    events: Option<IgnoredAny>,
-    act: Option<IgnoredAny>,
-    may_act: Option<IgnoredAny>,
-    cnf: Option<IgnoredAny>,
-}
+/// and what limits a token must not be dropped: an ID token with `authorization_details` is of an
+/// approval of those alone.
+const FOREIGN: [&str; 12] = [
+    "act",
+    "appid",
+    "authorization_details",
+    "cid",
+    "client_id",
+    "cnf",
+    "events",
+    "may_act",
+    "scope",
+    "scp",
+    "tctx",
+    "txn",
+];
 
-impl Foreign {
-    const fn is_one(&self) -> bool {
-        self.scope.is_some()
-            || self.events.is_some()
-            || self.act.is_some()
-            || self.may_act.is_some()
-            || self.cnf.is_some()
-    }
+/// Returns a claim that the ID token must not have: one of another kind of token, or one that says
+/// that it is of another kind.
+fn foreign(claims: &Map<String, Value>) -> Option<&'static str> {
+    let mut all = FOREIGN.into_iter();
+    let found = all.find(|name| claims.contains_key(*name));
+    found.or_else(|| {
+        let is_other = claims.get("token_use").is_some_and(|it| it != "id");
+        is_other.then_some("token_use")
+    })
 }
 
 const fn bad(reason: &'static str) -> Error {
@@ -90,7 +97,8 @@ impl Subject {
         if claims.aud.sole() != Some(due) || claims.azp.is_some_and(|azp| azp != due) {
             return Err(bad("its aud is not this client alone"));
         }
-        if claims.foreign.is_one() {
+        if let Some(claim) = foreign(&claims.further) {
+            tracing::info!(claim, ?issuer, "refused a token of another kind");
             return Err(bad("it has a claim of another kind of token"));
         }
         let times = Times::new(Some(claims.exp), claims.nbf, Some(claims.iat));
