@@ -74,8 +74,6 @@ impl Border {
     ) -> Result<Result<JwtGrant, Error>, Failure> {
         let request = JwtGrantRequest::new(subject, Issuer::loopback(audience)?)?;
         let request = request.as_audience().scopes(scope.parse()?);
-        // The transaction is bound to the gateway's key, and the grant to that of this service.
-        let request = request.accept_other_key();
         let client = Arc::new(self.client.clone());
         let step = request.begin(client, Arc::clone(&self.shop), now())?;
         Ok(drive(step, http, &SystemClock::new()).await)
