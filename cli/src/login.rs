@@ -12,8 +12,8 @@ use aims_jose::Chain;
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
 use aims_oauth_client::{
-    ClientMetadata, Connection, Connector, Error, FileStore, Identities, Loopback, Progress,
-    Receive, ReceiveFuture, Receiving, Token, TokenRules,
+    ClientMetadata, Connection, Connector, Error, FileStore, Identities, Loopback, Progress, Token,
+    TokenRules,
 };
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::client_auth::PublicClient;
@@ -83,7 +83,7 @@ pub(crate) fn login(login: &Login) -> Result<Zeroizing<String>, Failure> {
 /// one request.
 pub(crate) fn get(get: &GetToken) -> Result<Zeroizing<String>, Failure> {
     let request = request_of(get)?;
-    let bearer = connector(&get.session)?.by_user(Absent);
+    let bearer = connector(&get.session)?.by_stored_login();
     let bound = bearer.clone().with_dpop(AWS_LC);
     run(async {
         let scope = get.scope.as_ref();
@@ -160,22 +160,14 @@ const BOUND: &str = "note: this token is bound to a key in the store (DPoP), and
 
 /// Revokes all tokens for the tool, whatever their scopes, and removes them.
 pub(crate) fn logout(logout: &Logout) -> Result<Zeroizing<String>, Failure> {
-    let connector = connector(&logout.session)?.by_user(Absent);
+    let connector = connector(&logout.session)?;
     run(async {
-        let connection = connect(&logout.session, &connector, None).await?;
-        connection.log_out().await?;
+        let challenges = challenges(&logout.session).await;
+        connector
+            .log_out(&logout.session.resource, &challenges)
+            .await?;
         Ok(Zeroizing::new("logged out\n".to_owned()))
     })
-}
-
-/// A user who cannot be asked.
-#[derive(Debug)]
-struct Absent;
-
-impl Receive for Absent {
-    fn begin(&self) -> ReceiveFuture<'_, Box<dyn Receiving>> {
-        Box::pin(std::future::ready(Err(Error::NeedsUser { last: None })))
-    }
 }
 
 fn run(
@@ -219,8 +211,7 @@ pub(crate) fn of_user(http: impl Fetch + 'static) -> Connector {
     Connector::new(identities(), http)
         .accept_broader_resource()
         .with_dpop(AWS_LC)
-        .by_user(Absent)
-        .by_device(|_| Ok(()))
+        .by_stored_login()
 }
 
 fn identities() -> Identities {
@@ -247,7 +238,7 @@ fn connector(session: &Session) -> Result<Connector, Failure> {
     })
 }
 
-/// Asks the tool without a token, so that its challenge says what it requires, and connects.
+/// Connects, by what the tool requires.
 async fn connect(
     session: &Session,
     connector: &Connector,
@@ -257,6 +248,12 @@ async fn connect(
         Some(scope) => connector.clone().request_scopes(scope.clone()),
         None => connector.clone(),
     };
+    let challenges = challenges(session).await;
+    connector.connect(&session.resource, &challenges).await
+}
+
+/// Asks the tool without a token, so that its challenge says what it requires.
+async fn challenges(session: &Session) -> Challenges {
     let mut challenges = Challenges::default();
     let mut request = Request::new(Vec::new());
     if let (Ok(uri), Ok(fetcher)) = (session.resource.as_str().parse(), fetcher(session)) {
@@ -265,7 +262,7 @@ async fn connect(
             challenges = Challenges::parse(answer.headers()).unwrap_or_default();
         }
     }
-    connector.connect(&session.resource, &challenges).await
+    challenges
 }
 
 fn store(session: &Session) -> Result<FileStore, Failure> {

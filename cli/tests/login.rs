@@ -153,17 +153,22 @@ fn serve(
         asked.len()
     };
     let json = |body: String| ("200 OK".to_owned(), body);
+    // The members of the tool follow a bar. A server with `no_browser` has no endpoint for one.
+    let (members, tool) = members.split_once('|').unwrap_or((members, ""));
+    let browser = match members.contains("no_browser") {
+        true => String::new(),
+        false => format!(r#""authorization_endpoint":"{base}/authorize","#),
+    };
     let (status, body) = match &*path {
         "/mcp" => (
             "401 Unauthorized\r\nwww-authenticate: Bearer scope=\"read\"".to_owned(),
             String::new(),
         ),
         "/.well-known/oauth-protected-resource/mcp" => json(format!(
-            r#"{{"resource":"{base}/mcp","authorization_servers":["{base}"]}}"#
+            r#"{{"resource":"{base}/mcp","authorization_servers":["{base}"]{tool}}}"#
         )),
         "/.well-known/oauth-authorization-server" => json(format!(
-            r#"{{"issuer":"{base}","authorization_endpoint":"{base}/authorize",
-                "token_endpoint":"{base}/token","registration_endpoint":"{base}/register",
+            r#"{{"issuer":"{base}",{browser}"token_endpoint":"{base}/token","registration_endpoint":"{base}/register",
                 "revocation_endpoint":"{base}/revoke",
                 "code_challenge_methods_supported":["S256"]{members}}}"#
         )),
@@ -366,6 +371,47 @@ fn a_login_on_another_device() {
     }
     let both = world.run(&["login", "--device", "--no-browser"]);
     assert_eq!(both.status.code(), Some(2));
+}
+
+/// REV-04: a logout needs no way to a new token. It ends a login of each kind, also if the tool
+/// requires bound tokens since, or its server has no browser login.
+#[test]
+fn a_logout_needs_no_way_to_a_token() {
+    let world = World::new("no-way");
+    let revokes = |member: &str| {
+        *world.members.lock().unwrap() = member.to_owned();
+        let before = world.paths().len();
+        let out = world.run(&["logout"]);
+        assert!(out.status.success(), "{member} {out:?}");
+        let asked = world.paths()[before..].to_vec();
+        assert!(asked.contains(&"/revoke".to_owned()), "{member} {asked:?}");
+        assert_eq!(world.run(&["token", "get"]).status.code(), Some(1));
+    };
+    assert!(world.login(&["login", "--bearer"]).0);
+    revokes(r#"|,"dpop_bound_access_tokens_required":true"#);
+    // A tool whose metadata cannot be used keeps no token alive.
+    assert!(world.login(&["login"]).0);
+    revokes(r#"|,"authorization_servers":["https://moved.invalid"]"#);
+
+    let device = format!(
+        r#","no_browser":1,"device_authorization_endpoint":"{}/device","grant_types_supported":
+        ["urn:ietf:params:oauth:grant-type:device_code"]"#,
+        world.url
+    );
+    *world.members.lock().unwrap() = device.clone();
+    let login = world.run(&["login", "--device"]);
+    assert!(login.status.success(), "{login:?}");
+    let before = world.paths().len();
+    let token = world.run(&["token", "get"]);
+    assert!(token.status.success(), "{token:?}");
+    // Nobody can enter a code, so none is asked for, and nothing is registered.
+    let other = world.run(&["token", "get", "--user", "bob"]);
+    let told = String::from_utf8(other.stderr).unwrap();
+    assert!(told.contains("grant.needs_user"), "{told}");
+    let asked = world.paths()[before..].to_vec();
+    let is_asked = |path: &str| asked.iter().any(|it| it == path);
+    assert!(!is_asked("/device") && !is_asked("/register"), "{asked:?}");
+    revokes(&device);
 }
 
 /// A logout ends the logins with all scopes of the user, and no other.

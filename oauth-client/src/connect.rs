@@ -27,6 +27,7 @@ mod connection;
 mod device;
 mod explanation;
 mod find;
+mod logout;
 mod registration;
 mod saved;
 mod way;
@@ -83,6 +84,7 @@ struct Settings {
     signers: Vec<(Resource, MetadataSigner)>,
     by_user: Option<Arc<dyn Receive>>,
     by_device: Option<device::Show>,
+    by_stored: bool,
     as_itself: bool,
     assertion: Option<(Arc<Assertions>, GrantAudience)>,
     provider: Option<IdentityProvider>,
@@ -170,6 +172,7 @@ impl Connector {
             signers: Vec::new(),
             by_user: None,
             by_device: None,
+            by_stored: false,
             as_itself: false,
             assertion: None,
             provider: None,
@@ -270,6 +273,14 @@ impl Connector {
     ) -> Self {
         let show = device::Show(Arc::new(show));
         self.with(|settings| settings.by_device = Some(show))
+    }
+
+    /// Uses the logins that are [stored](Self::with_store), and asks no user: for a program that
+    /// runs without one, beside a program that logs in. It takes the ways of
+    /// [`by_user`](Self::by_user) and [`by_device`](Self::by_device), registers nothing, and
+    /// returns `grant.needs_user` if no login is stored.
+    pub fn by_stored_login(self) -> Self {
+        self.with(|settings| settings.by_stored = true)
     }
 
     /// Lets the client act for itself (client credentials, RFC 6749 §4.4).

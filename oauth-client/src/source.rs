@@ -24,7 +24,7 @@ use tokio::runtime::Handle;
 
 use self::bound::{Bound, LastBound};
 pub use self::held::RevocationSignal;
-pub(crate) use self::held::drop_stored;
+pub(crate) use self::held::{drop_stored, forget_stored};
 use self::slot::{Failed, Kept, Landing, Next, Slot};
 use self::slots::Slots;
 use crate::step::drive;

@@ -59,6 +59,7 @@ impl Connection {
                 requested.scopes.insert(scope.clone())?;
             }
         }
+        self.hand_over(&again);
         Ok(again)
     }
 

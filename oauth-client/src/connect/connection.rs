@@ -48,6 +48,8 @@ pub(super) struct Requested {
     pub(super) scopes: ScopeSet,
     /// The requirements that a login was made for already.
     met: Vec<(Option<String>, Option<u64>)>,
+    /// The tokens at the servers that the tool had before, for a logout.
+    pub(super) earlier: Vec<(TokenSource, Resource)>,
 }
 
 pub(super) async fn connect(
@@ -87,6 +89,7 @@ pub(super) async fn connect(
                 registration = Some(Registration::of(registered));
                 client
             }
+            None if settings.by_stored => return Err(Error::NeedsUser { last: None }),
             None => {
                 if let (Way::User, Some(receive)) = (way, &settings.by_user) {
                     let begun = receive.begin().await?;
@@ -123,6 +126,7 @@ pub(super) async fn connect(
     let requested = Requested {
         scopes,
         met: Vec::new(),
+        earlier: Vec::new(),
     };
     Ok(Connection(Arc::new(Inner {
         settings,
@@ -238,7 +242,7 @@ impl Connection {
             Way::IdentityProvider | Way::User | Way::Device => {
                 let stored = inner.source.token(UserGrant::new(target.clone())).await;
                 match stored {
-                    Err(error) if error.needs_user() => {}
+                    Err(error) if error.needs_user() && !inner.settings.by_stored => {}
                     other => return Ok(other),
                 }
                 let mut login = inner.login.lock().await;
@@ -258,7 +262,7 @@ impl Connection {
         }
     }
 
-    fn target(&self) -> Target {
+    pub(super) fn target(&self) -> Target {
         let scopes = self.lock().scopes.clone();
         let settings = &self.0.settings;
         let target = Target::new(self.0.resource.clone(), scopes);
@@ -318,7 +322,10 @@ impl Connection {
     pub(super) async fn keep_login(&self) -> Result<(), Error> {
         let (inner, settings) = (&*self.0, &*self.0.settings);
         let (issuer, scopes) = (self.issuer(), self.scopes());
-        settings.keep_login(&inner.tool, issuer, &scopes).await
+        let resource = &inner.resource;
+        settings
+            .keep_login(&inner.tool, issuer, resource, &scopes)
+            .await
     }
 
     async fn by_provider(&self, target: Target) -> Result<Result<Arc<Token>, Error>, Error> {
@@ -416,24 +423,6 @@ impl Connection {
         let token = self.known(logged_in).await?;
         self.lock().met.push(requirement);
         Ok(Some(token))
-    }
-
-    /// Revokes all tokens of this user for the tool, whatever their scopes, and forgets them (RFC
-    /// 7009), as at a logout.
-    ///
-    /// The private DPoP key of [`Connector::with_dpop`](crate::Connector::with_dpop) stays in the
-    /// store, and the next login is bound to it again. Alone it permits nothing.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`TokenSource::revoke_all`].
-    pub async fn log_out(&self) -> Result<(), Error> {
-        let inner = &*self.0;
-        let target = self.target();
-        let revoked = inner.source.revoke_all(&inner.resource, target.subject());
-        let revoked = revoked.await;
-        inner.settings.drop_login(&inner.tool).await?;
-        revoked
     }
 
     /// Drops the tokens that a signal of the authorization server revoked. See

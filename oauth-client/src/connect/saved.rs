@@ -15,6 +15,39 @@ struct Login {
     /// The server. Its scopes are not those of another one.
     #[serde(default)]
     issuer: String,
+    /// The resource of the tokens, which may be broader than the tool.
+    #[serde(default)]
+    resource: Option<String>,
+    /// The logins at the servers that the tool had before, until a logout.
+    #[serde(default)]
+    earlier: Vec<Place>,
+}
+
+/// A server and the resource of its tokens.
+#[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
+struct Place {
+    issuer: String,
+    resource: String,
+}
+
+/// The maximum number of earlier servers.
+const MAX_EARLIER: usize = 16;
+
+impl Login {
+    fn read(text: &SecretText) -> Result<Self, Error> {
+        let read = json::from_document(text.expose().as_bytes());
+        read.map_err(|_malformed| Error::StoreContent)
+    }
+
+    /// Returns where there was a login, the last one first.
+    fn places(self, tool: &Resource) -> Vec<Place> {
+        let resource = self.resource.unwrap_or_else(|| tool.as_str().to_owned());
+        let issuer = self.issuer;
+        let mut places = vec![Place { issuer, resource }];
+        places.extend(self.earlier);
+        places.retain(|it| !it.issuer.is_empty());
+        places
+    }
 }
 
 fn registration(issuer: &Issuer) -> StoreKey {
@@ -40,7 +73,8 @@ impl Settings {
 
     pub(super) async fn keep_registered(&self, registered: &Registered) -> Result<(), Error> {
         let value = StoredValue::new(registered.write(), registered.expires());
-        self.keep(&registration(registered.issuer()), value).await
+        let key = registration(registered.issuer());
+        self.keep(&key, |_before| value.clone()).await
     }
 
     /// Removes a registration that the server does not know any more, unless another program has
@@ -74,8 +108,7 @@ impl Settings {
         let Some((text, _)) = store.load(&login(self, tool)).await? else {
             return Ok(None);
         };
-        let read = json::from_document::<Login>(text.expose().as_bytes());
-        let read = read.map_err(|_malformed| Error::StoreContent)?;
+        let read = Login::read(&text)?;
         if read.issuer != issuer.as_str() {
             return Ok(None);
         }
@@ -89,15 +122,49 @@ impl Settings {
         &self,
         tool: &Resource,
         issuer: &Issuer,
+        resource: &Resource,
         scopes: &ScopeSet,
     ) -> Result<(), Error> {
-        let kept = Login {
-            scope: scopes.to_string(),
+        let own = Place {
             issuer: issuer.as_str().to_owned(),
+            resource: resource.as_str().to_owned(),
         };
-        let text = serde_json::to_string(&kept).unwrap_or_default();
-        let value = StoredValue::new(SecretText::new(text), None);
-        self.keep(&login(self, tool), value).await
+        let write = |before: Option<SecretText>| {
+            // A malformed entry is replaced.
+            let before = before.and_then(|text| Login::read(&text).ok());
+            let mut earlier = before.map_or_else(Vec::new, |it| it.places(tool));
+            earlier.retain(|it| *it != own);
+            earlier.truncate(MAX_EARLIER);
+            let kept = Login {
+                scope: scopes.to_string(),
+                issuer: own.issuer.clone(),
+                resource: Some(own.resource.clone()),
+                earlier,
+            };
+            let text = serde_json::to_string(&kept).unwrap_or_default();
+            StoredValue::new(SecretText::new(text), None)
+        };
+        self.keep(&login(self, tool), write).await
+    }
+
+    /// Returns the servers of all logins for a tool since the last logout, and the resources of
+    /// their tokens.
+    pub(super) async fn logins(&self, tool: &Resource) -> Result<Vec<(Issuer, Resource)>, Error> {
+        let Some(store) = &self.store else {
+            return Ok(Vec::new());
+        };
+        let Some((text, _)) = store.load(&login(self, tool)).await? else {
+            return Ok(Vec::new());
+        };
+        let places = Login::read(&text)?.places(tool);
+        let parsed = places.iter().map(|Place { issuer, resource }| {
+            let issuer = issuer.parse().or_else(|_http| Issuer::loopback(issuer));
+            let resource = resource
+                .parse()
+                .or_else(|_http| Resource::loopback(resource));
+            Ok((issuer?, resource?))
+        });
+        parsed.collect()
     }
 
     /// Removes the scopes of the last login.
@@ -113,17 +180,19 @@ impl Settings {
         Ok(())
     }
 
-    async fn keep(&self, key: &StoreKey, value: StoredValue) -> Result<(), Error> {
+    /// Stores what the function makes of the stored text.
+    async fn keep(
+        &self,
+        key: &StoreKey,
+        write: impl Fn(Option<SecretText>) -> StoredValue,
+    ) -> Result<(), Error> {
         let Some(store) = &self.store else {
             return Ok(());
         };
         loop {
-            let version = store.load(key).await?.map(|(_, version)| version);
-            if store
-                .swap(key, version, Some(value.clone()))
-                .await?
-                .is_some()
-            {
+            let (text, version) = store.load(key).await?.unzip();
+            let value = Some(write(text));
+            if store.swap(key, version, value).await?.is_some() {
                 return Ok(());
             }
         }

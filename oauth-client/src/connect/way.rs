@@ -57,8 +57,8 @@ impl Way {
             Self::IdentityProvider => settings.provider.is_some(),
             Self::Assertion => settings.assertion.is_some(),
             Self::Itself => settings.as_itself,
-            Self::User => settings.by_user.is_some(),
-            Self::Device => settings.by_device.is_some(),
+            Self::User => settings.by_user.is_some() || settings.by_stored,
+            Self::Device => settings.by_device.is_some() || settings.by_stored,
         };
         if !is_configured {
             return Some("it is not configured");

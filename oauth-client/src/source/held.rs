@@ -289,3 +289,16 @@ pub(crate) async fn drop_stored(
     let (removed, ended) = remove_matching(store, &revoked.issuer, |it| revoked.holds(it)).await;
     ended.map(|()| removed.len())
 }
+
+/// Removes the stored tokens of a subject for a resource, where the client cannot revoke them.
+pub(crate) async fn forget_stored(
+    store: &dyn TokenStore,
+    issuer: &Issuer,
+    resource: &Resource,
+    subject: Option<&str>,
+) -> Result<(), Error> {
+    let is_of = |record: &Record| {
+        record.of.resource == resource.as_str() && record.of.subject.as_deref() == subject
+    };
+    remove_matching(store, issuer, is_of).await.1
+}

@@ -124,3 +124,51 @@ async fn a_connection_ends_with_its_registration() {
     let connection = connected(&connector(native(), &script, &User::default())).await;
     assert!(!connection.has_ended());
 }
+
+/// REV-04: a logout ends the logins at the servers that the tool had before: those of this
+/// connection, and those of other processes that share the store.
+#[tokio::test(start_paused = true)]
+async fn a_logout_reaches_the_earlier_servers() {
+    for (is_stored, is_other_process, by_connector) in [
+        (false, false, false),
+        (true, false, false),
+        (true, true, false),
+        (true, true, true),
+    ] {
+        let issuer = Arc::new(Mutex::new("https://as.example"));
+        let own = Arc::clone(&issuer);
+        let script = Script::new(move |request, number| {
+            let host = request.uri().host().unwrap();
+            let server = json!({"revocation_endpoint": format!("https://{host}/revoke")});
+            let tool = json!({"authorization_servers": [*own.lock().unwrap()]});
+            match request.uri().path() {
+                "/revoke" => json_answer(200, &json!({})),
+                _ => answer(request, number, &tool, &server),
+            }
+        });
+        let mut connector = connector(native(), &script, &User::default());
+        connector = connector.accept_issuers(["https://new.example".parse().unwrap()]);
+        if is_stored {
+            connector = connector.with_store(Arc::new(MemoryStore::new()));
+        }
+        let before = connected(&connector).await;
+        before.token().await.unwrap();
+        *issuer.lock().unwrap() = "https://new.example";
+        let after = match is_other_process {
+            true => connected(&connector).await,
+            false => before.reconnect(&none()).await.unwrap(),
+        };
+        after.token().await.unwrap();
+        match by_connector {
+            true => connector.log_out(&tool(), &none()).await.unwrap(),
+            false => after.log_out().await.unwrap(),
+        }
+        let revoked = script.requests().into_iter();
+        let revoked = revoked.filter(|it| it.uri().path() == "/revoke");
+        let mut hosts: Vec<_> = revoked
+            .map(|it| it.uri().host().unwrap().to_owned())
+            .collect();
+        hosts.sort();
+        assert_eq!(hosts, ["as.example", "new.example"], "{is_other_process}");
+    }
+}

@@ -6,8 +6,8 @@ use aims_oauth_client::{Identities, MemoryStore, RevocationSignal, SubjectToken,
 use aims_oauth_wire::client_auth::PublicClient;
 use serde_json::json;
 
-use super::world::{User, connected, connector, native, world};
-use crate::common::server_with;
+use super::world::{User, connected, connector, native, none, paths, tool, world};
+use crate::common::{code, server_with};
 
 /// Two users of one store who are not named have tokens of their own.
 #[tokio::test(start_paused = true)]
@@ -75,4 +75,23 @@ async fn a_signal_reaches_the_store() {
         connected(&open()).await.token().await.unwrap();
         assert_eq!(user.asked("state").len(), number + 2);
     }
+}
+
+/// A program without a user has the logins of another one, and causes none.
+#[tokio::test(start_paused = true)]
+async fn stored_logins_need_no_user() {
+    let (script, user) = (world(&json!({}), &json!({})), User::default());
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+    let present = connector(native(), &script, &user).with_store(store);
+    let absent = present.clone().by_stored_login();
+    let refused = absent.connect(&tool(), &none()).await;
+    assert_eq!(code(refused), "grant.needs_user");
+    assert!(!paths(&script).contains(&"/register".to_owned()));
+    let login = connected(&present).await.token().await.unwrap();
+    let found = connected(&absent).await.token().await.unwrap();
+    assert_eq!(found.fingerprint(), login.fingerprint());
+    absent.log_out(&tool(), &none()).await.unwrap();
+    let refused = connected(&absent).await.token().await;
+    assert_eq!(code(refused), "grant.needs_user");
+    assert_eq!(user.asked("state").len(), 1);
 }
