@@ -332,22 +332,27 @@ fn folder(variable: &str, beneath_home: &str) -> Result<PathBuf, Failure> {
 fn show(progress: &Progress<'_>) {
     let mut err = io::stderr().lock();
     let _closed = match progress {
-        Progress::WaitingForBrowser { url, .. } => {
-            writeln!(err, "open this URL to log in:\n\n    {url}\n")
+        Progress::WaitingForBrowser { issuer, url, .. } => {
+            let issuer = issuer.as_str();
+            writeln!(
+                err,
+                "open this URL to log in at {issuer}, and at no other server:\n\n    {url}\n"
+            )
         }
         Progress::WaitingForDevice {
             url,
             complete_url,
             code,
             expires,
-            ..
+            issuer,
         } => {
+            let issuer = issuer.as_str();
             let seconds = expires.as_secs().saturating_sub(UnixTime::now().as_secs());
             let or =
                 complete_url.map(|url| format!("\nor open\n\n    {url}\n\nand compare the code\n"));
             writeln!(
                 err,
-                "open this URL on another device, and enter the code within {seconds} s:\n\n    {url}\n\n    {code}\n{}",
+                "to log in at {issuer}, and at no other server, open this URL on another device, and enter the code within {seconds} s:\n\n    {url}\n\n    {code}\n{}",
                 or.unwrap_or_default()
             )
         }

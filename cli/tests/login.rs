@@ -365,6 +365,8 @@ fn a_login_on_another_device() {
         let told = String::from_utf8(done.stderr).unwrap();
         assert!(done.status.success(), "{told}");
         let shown = told.contains(&format!("{}/enter", world.url)) && told.contains("ABCD");
+        let server = format!("log in at {}, and at no other", world.url);
+        assert!(told.contains(&server), "{told}");
         assert!(shown && !told.contains("planted"), "{told}");
         let token = world.run(&["token", "get", "--user", user]);
         assert!(token.status.success());
@@ -404,7 +406,7 @@ fn a_logout_needs_no_way_to_a_token() {
     let before = world.paths().len();
     let token = world.run(&["token", "get"]);
     assert!(token.status.success(), "{token:?}");
-    // Nobody can enter a code, so none is asked for, and nothing is registered.
+    // No user can enter a code, so none is requested, and nothing is registered.
     let other = world.run(&["token", "get", "--user", "bob"]);
     let told = String::from_utf8(other.stderr).unwrap();
     assert!(told.contains("grant.needs_user"), "{told}");

@@ -9,7 +9,7 @@ use aims_oauth_wire::client_auth::{Authenticate, Authentication, UnsignedRequest
 use aims_oauth_wire::confirmation::CertificateThumbprint;
 use aims_oauth_wire::dpop::DPOP;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata, Switch};
-use aims_oauth_wire::names::Endpoint;
+use aims_oauth_wire::names::{Endpoint, Issuer};
 use aims_oauth_wire::token::{ResponseRules, TokenError, TokenRequest};
 use http::{HeaderValue, Response, Uri};
 
@@ -248,4 +248,13 @@ fn demands_nonce(answer: &Response<Vec<u8>>) -> bool {
     is_error
         && answer.headers().contains_key("dpop-nonce")
         && TokenError::parse(answer.body()).is_ok_and(|it| it.error() == "use_dpop_nonce")
+}
+
+/// Parses a URL that a server sent. Only a server of this machine has plain `http` there, because
+/// another one could reach services of this machine so.
+pub(crate) fn endpoint_of(issuer: &Issuer, url: &str) -> Result<Endpoint, Error> {
+    match issuer.as_str().starts_with("http:") {
+        true => Ok(Endpoint::loopback(url)?),
+        false => Ok(url.parse()?),
+    }
 }

@@ -31,6 +31,8 @@ pub(crate) use client_credentials::CLIENT_CREDENTIALS;
 pub use client_credentials::ClientCredentials;
 #[cfg(feature = "tokio")]
 pub(crate) use device::DEVICE_CODE;
+#[cfg(feature = "tokio")]
+pub(crate) use device::unshowable;
 pub use device::{DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest};
 pub use exchange::{
     Acting, ActorToken, Delegation, IdJag, IdJagRequest, Impersonation, JwtGrant, JwtGrantRequest,

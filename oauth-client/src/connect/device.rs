@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use aims_oauth_wire::token::TokenError;
 
+use super::way::{is_named, is_of_server};
 use super::{Connection, Progress};
+use crate::grant::unshowable;
 use crate::step::drive;
 use crate::{DeviceLogin, DeviceRequest, Error, Target, Token};
 
@@ -31,9 +33,19 @@ impl Connection {
         let show = show.ok_or(Error::NeedsUser { last: None })?;
         let (client, server) = (Arc::clone(&inner.client), inner.source.server());
         let request = DeviceRequest::new(target).with_rules(settings.rules.clone());
-        let first = request.begin(client, server, settings.clock.now())?;
+        let is_named = is_named(settings, &server);
+        let first = request.begin(client, Arc::clone(&server), settings.clock.now())?;
         let login = drive(first, &*settings.http, &*settings.clock).await?;
         let complete = login.verification_uri_complete();
+        let is_own = |url| is_of_server(url, &server);
+        let are_own = is_own(login.verification_uri()) && complete.is_none_or(is_own);
+        // It may pass on the code of another server, where the user would log in for it.
+        if !is_named && !are_own {
+            return Err(unshowable(
+                "`verification_uri`: expected the origin of the issuer or of the token endpoint; \
+                 accept the issuer by name if it has another one",
+            ));
+        }
         settings.tell(&Progress::WaitingForDevice {
             issuer: self.issuer(),
             url: login.verification_uri().as_str(),

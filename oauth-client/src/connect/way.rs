@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata, Switch};
+use aims_oauth_wire::names::Endpoint;
 use url::Url;
 
 use super::Settings;
@@ -142,7 +143,10 @@ impl fmt::Display for Way {
 
 /// Whether a server that is accepted unnamed may have put the authorization endpoint of another one
 /// into its metadata, to get the codes of that server (RFC 9700 §4.4). `iss` in the answer would
-/// show it. Endpoints of one origin gain nothing.
+/// show it.
+///
+/// Endpoints of one origin can still redirect the browser to another server (RFC 9700 §4.4.1). That
+/// is refused by `iss` alone: a client cannot tell it where the other server sends none.
 fn may_mix_up(settings: &Settings, server: &ServerMetadata) -> bool {
     !is_named(settings, server)
         && !server.is_on(Switch::AuthorizationResponseIss)
@@ -150,9 +154,18 @@ fn may_mix_up(settings: &Settings, server: &ServerMetadata) -> bool {
 }
 
 /// Returns whether the program accepts the server by its issuer.
-fn is_named(settings: &Settings, server: &ServerMetadata) -> bool {
+pub(super) fn is_named(settings: &Settings, server: &ServerMetadata) -> bool {
     let mut issuers = settings.issuers.iter();
     issuers.any(|it| it.equals_in_discovery(server.issuer()))
+}
+
+/// Returns whether a URL has the origin of the issuer, or that of the token endpoint.
+pub(super) fn is_of_server(url: &Endpoint, server: &ServerMetadata) -> bool {
+    let origin = |text: &str| Url::parse(text).ok().map(|it| it.origin());
+    let token = server.endpoint(EndpointKind::Token);
+    let own = [Some(server.issuer().as_str()), token.map(Endpoint::as_str)];
+    let mut own = own.into_iter().flatten();
+    own.any(|it| origin(it) == origin(url.as_str()))
 }
 
 /// Returns whether this endpoint and the token endpoint have different origins.

@@ -9,13 +9,13 @@ use aims_jose::secret::SecretText;
 use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
-use aims_oauth_wire::names::Endpoint;
+use aims_oauth_wire::names::{Endpoint, Issuer};
 use aims_oauth_wire::token::{TokenError, TokenRequest, TokenResponse};
 use serde::Deserialize;
 
 use super::poll;
 use super::{Grant, Target, TokenRules, USER};
-use crate::call::{Called, ServerCall};
+use crate::call::{Called, ServerCall, endpoint_of};
 use crate::{Error, Event, Flow, Step};
 
 /// The grant type (RFC 8628 §3.4).
@@ -63,6 +63,7 @@ pub struct DeviceRequest {
 pub struct DeviceFlow {
     call: ServerCall,
     target: Target,
+    issuer: Issuer,
 }
 
 /// The code that the user enters, and the grant that waits for the user.
@@ -132,9 +133,10 @@ impl DeviceRequest {
             rules.shorten(&mut request);
             Ok(request)
         };
+        let issuer = server.issuer().clone();
         let endpoint = EndpointKind::DeviceAuthorization;
         let call = ServerCall::new(endpoint, client, server, None, Arc::new(write));
-        after(call.begin(now)?, self.target, now)
+        after(call.begin(now)?, self.target, issuer, now)
     }
 }
 
@@ -143,24 +145,35 @@ impl Flow for DeviceFlow {
 
     fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<DeviceLogin, Self>, Error> {
         let step = self.call.advance(event, now)?;
-        after(step, self.target, now)
+        after(step, self.target, self.issuer, now)
     }
 }
 
 fn after(
     step: Step<Called, ServerCall>,
     target: Target,
+    issuer: Issuer,
     now: UnixTime,
 ) -> Result<Step<DeviceLogin, DeviceFlow>, Error> {
+    let flow = |call| DeviceFlow {
+        call,
+        target: target.clone(),
+        issuer: issuer.clone(),
+    };
     match step {
-        Step::Done(called) => read(&called, target, now).map(Step::Done),
-        Step::Send(request, call) => Ok(Step::Send(request, DeviceFlow { call, target })),
-        Step::Sign(request, call) => Ok(Step::Sign(request, DeviceFlow { call, target })),
-        Step::Wait(time, call) => Ok(Step::Wait(time, DeviceFlow { call, target })),
+        Step::Done(called) => read(&called, target, &issuer, now).map(Step::Done),
+        Step::Send(request, call) => Ok(Step::Send(request, flow(call))),
+        Step::Sign(request, call) => Ok(Step::Sign(request, flow(call))),
+        Step::Wait(time, call) => Ok(Step::Wait(time, flow(call))),
     }
 }
 
-fn read(called: &Called, target: Target, now: UnixTime) -> Result<DeviceLogin, Error> {
+fn read(
+    called: &Called,
+    target: Target,
+    issuer: &Issuer,
+    now: UnixTime,
+) -> Result<DeviceLogin, Error> {
     if !called.answer.status().is_success() {
         let refused = TokenError::parse_with(called.answer.body(), &called.rules)?;
         return Err(aims_oauth_wire::Error::Refused(Box::new(refused)).into());
@@ -184,9 +197,7 @@ fn read(called: &Called, target: Target, now: UnixTime) -> Result<DeviceLogin, E
                 "`verification_uri`: expected up to 2,048 printable ASCII characters",
             ));
         }
-        let parsed: Result<Endpoint, _> = text.parse();
-        let parsed = parsed.or_else(|error| Endpoint::loopback(text).or(Err(error)));
-        Ok::<_, Error>(parsed?)
+        endpoint_of(issuer, text)
     };
     let complete = answer.verification_uri_complete.as_deref().map(url);
     Ok(DeviceLogin {
@@ -213,7 +224,7 @@ fn is_shown_safely(code: &str) -> bool {
     !code.trim().is_empty() && code.len() <= MAX_CODE && code.bytes().all(is_printable)
 }
 
-fn unshowable(reason: &'static str) -> Error {
+pub(crate) fn unshowable(reason: &'static str) -> Error {
     Error::from(aims_oauth_wire::Error::Response {
         reason,
         answer: None,

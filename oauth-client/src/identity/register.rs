@@ -18,6 +18,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::Deserialize;
 
 use super::ClientMetadata;
+use crate::call::endpoint_of;
 use crate::{Error, Event, Flow, RedirectUri, Step};
 
 /// The registration of a client as a [`Flow`] (RFC 7591 §3).
@@ -142,7 +143,8 @@ impl Registered {
             .and_then(serde_json::Value::as_u64)
             .filter(|end| *end > 0);
         let expires = expires.map(std::time::Duration::from_secs);
-        let endpoint = |url: String| url.parse().ok().or_else(|| Endpoint::loopback(&url).ok());
+        let endpoint = |url: String| endpoint_of(&issuer, &url).ok();
+        let endpoint = read.registration_client_uri.and_then(endpoint);
         Ok(Self {
             issuer,
             client,
@@ -152,7 +154,7 @@ impl Registered {
             redirect_uris: read.redirect_uris,
             grant_types: read.grant_types,
             management: Management {
-                endpoint: read.registration_client_uri.and_then(endpoint),
+                endpoint,
                 token: read.registration_access_token.map(SecretText::new),
             },
         })

@@ -154,3 +154,51 @@ async fn a_code_is_the_last_way() {
     assert_eq!(code(connection.token().await), "authorize.browser");
     assert!(!paths(&script).contains(&"/token".to_owned()));
 }
+
+/// BCP-02: a server that is accepted unnamed shows no page of another one, whose code it could pass
+/// on; a named one may have its page elsewhere. No page is on this machine, where a server of the
+/// network could reach other services.
+#[tokio::test(start_paused = true)]
+async fn a_code_is_entered_at_its_server() {
+    let refused = "oauth.response";
+    for (uri, complete, is_named, expected) in [
+        ("https://as.example/enter", None, false, "ok"),
+        ("https://login.example/enter", None, false, "ok"),
+        ("https://honest.example/enter", None, true, "ok"),
+        ("https://honest.example/enter", None, false, refused),
+        ("https://as.example:444/enter", None, false, refused),
+        (
+            "https://as.example/enter",
+            Some("https://honest.example/enter?code=A"),
+            false,
+            refused,
+        ),
+        ("http://127.0.0.1:8080/enter", None, true, "oauth.endpoint"),
+    ] {
+        let server = json!({"token_endpoint": "https://login.example/token",
+            "device_authorization_endpoint": "https://login.example/device",
+            "grant_types_supported": [GRANT]});
+        let script = Script::new(move |request, number| match request.uri().path() {
+            "/device" => json_answer(
+                200,
+                &json!({"device_code": "d", "user_code": "ABCD", "expires_in": 600,
+                    "verification_uri": uri, "verification_uri_complete": complete}),
+            ),
+            _ => answer(request, number, &json!({}), &server),
+        });
+        let (mut connector, shown) = machine(&script);
+        if !is_named {
+            connector = Connector::new(native(), script.clone()).accept_any_issuer();
+            let own = Arc::clone(&shown);
+            connector = connector.by_device(move |_| {
+                own.lock().unwrap().push("show".to_owned());
+                Ok(())
+            });
+        }
+        let outcome = code(connected(&connector).await.token().await);
+        assert_eq!(outcome, expected, "{uri} {is_named}");
+        assert_eq!(shown.lock().unwrap().is_empty(), expected != "ok", "{uri}");
+        let polled = paths(&script).contains(&"/token".to_owned());
+        assert_eq!(polled, expected == "ok", "{uri}");
+    }
+}

@@ -545,6 +545,24 @@ async fn management_is_optional() {
     );
 }
 
+/// DCR-06: no server but one of this machine has its management on this machine.
+#[tokio::test(start_paused = true)]
+async fn management_is_not_on_this_machine() {
+    for (uri, expected) in [
+        ("https://as.example/manage", "ok"),
+        ("http://127.0.0.1:8080/manage", "client.registration"),
+    ] {
+        let managed = json!({"registration_client_uri": uri, "registration_access_token": "t"});
+        let script = registering(&json!({}), &managed);
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        let found = connector(native(), &script, &User::default()).with_store(store);
+        connected(&found).await;
+        let issuer = "https://as.example".parse().unwrap();
+        let registered = found.registration(&issuer).await.unwrap().unwrap();
+        assert_eq!(code(ManagementFlow::read(&registered)), expected, "{uri}");
+    }
+}
+
 /// DCR-06: a refusal of the old secret does not remove a registration that was renewed meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_renewed_registration_stays() {
