@@ -200,12 +200,12 @@ impl Connector {
     /// sees the server that they log in to, and for clients without a secret or with one for each
     /// server. No user logs in at a server whose authorization and token endpoint have different
     /// origins and whose answers do not name it (`iss`, RFC 9207), unless its issuer is accepted by
-    /// name. The page where a user enters a code ([`by_device`](Self::by_device)) must have the origin
-    /// of the server.
+    /// name. The page where a user enters a code ([`by_device`](Self::by_device)) must have the
+    /// origin of the server.
     ///
     /// A server can still redirect the browser to another one that sends no `iss` (RFC 9700
-    /// §4.4.1), and gets its code then. Show the issuer of [`Progress`] to the user, who must log in
-    /// at no other.
+    /// §4.4.1), and gets its code then. Show the issuer of [`Progress`] to the user, who must log
+    /// in at no other.
     pub fn accept_any_issuer(self) -> Self {
         self.with(|settings| settings.any_issuer = true)
     }
