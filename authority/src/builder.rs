@@ -322,6 +322,9 @@ impl Builder {
 
     /// Adds transaction tokens (draft-ietf-oauth-transaction-tokens) for the trust domain, by token
     /// exchange of an access token, for clients that [serve](Client::serves) its resource.
+    ///
+    /// The domain, which requests and tokens name as their audience, is the text of
+    /// [`trust_domain`](Self::trust_domain).
     pub fn transactions(mut self, policy: Arc<dyn TransactionPolicy>) -> Self {
         self.transactions = Some(policy);
         self

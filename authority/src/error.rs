@@ -78,6 +78,14 @@ pub enum Error {
         /// The defect, and what was expected.
         reason: &'static str,
     },
+    /// A method of the builder was called without another one that it needs.
+    #[error("`Builder::{called}` needs `Builder::{missing}`: call both, or neither")]
+    Incomplete {
+        /// The method that was called.
+        called: &'static str,
+        /// The method that was not called.
+        missing: &'static str,
+    },
     /// The certificate of an authority that issues certificates of clients cannot be used.
     #[error("the certificate of an authority of clients cannot be used: {reason}")]
     ClientAuthority {
@@ -374,6 +382,14 @@ pub enum Error {
     /// (`invalid_target`).
     #[error("the resource is unknown, or not for this client")]
     Target,
+    /// The target is named as it should be, and another rule refuses it (`invalid_target`).
+    #[error("the target is refused: {reason}; found {found}")]
+    TargetNotAllowed {
+        /// The rule, and what was expected. It becomes `error_description`.
+        reason: Box<str>,
+        /// The found names, escaped.
+        found: Box<str>,
+    },
     /// A scope is malformed, unknown, or not for this client (`invalid_scope`).
     #[error("a scope is unknown, or not for this client")]
     Scope,
@@ -426,6 +442,7 @@ impl Error {
         Self::Clients { .. } => Configuration "authority.clients",
         Self::Resources { .. } => Configuration "authority.resources",
         Self::Domain { .. } => Configuration "authority.domain",
+        Self::Incomplete { .. } => Configuration "authority.incomplete",
         Self::ClientAuthority { .. } => Configuration "authority.client_authority",
         Self::Key(_) => Unavailable "authority.key",
         Self::KeyAlgorithmForSvid => Configuration "authority.key_algorithm",
@@ -485,7 +502,7 @@ impl Error {
         Self::Amplification(_) => Forbidden "as.amplification",
         Self::Registration { .. } => Forbidden "as.registration",
         Self::ClientGrant { .. } => Forbidden "as.client_grant",
-        Self::Target => Forbidden "as.target",
+        Self::Target | Self::TargetNotAllowed { .. } => Forbidden "as.target",
         Self::Scope | Self::ScopeNotAllowed { .. } => Forbidden "as.scope",
         Self::NotLoopback { .. } => Configuration "server.not_loopback",
         Self::Listener(_) => Unavailable "server.listener",
@@ -568,7 +585,9 @@ impl Error {
             Self::RequestObject { .. } => "invalid_request_object",
             Self::RequestUri => "invalid_request_uri",
             Self::ResponseType => "unsupported_response_type",
-            Self::Target | Self::TransactionStays => "invalid_target",
+            Self::Target | Self::TargetNotAllowed { .. } | Self::TransactionStays => {
+                "invalid_target"
+            }
             Self::Scope | Self::ScopeNotAllowed { .. } => "invalid_scope",
             Self::Authorization { .. }
             | Self::CertificateField(_)

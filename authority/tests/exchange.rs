@@ -8,6 +8,8 @@
 )]
 
 mod common;
+#[path = "common/lines.rs"]
+mod lines;
 
 use std::sync::Arc;
 
@@ -22,6 +24,7 @@ use common::endpoint::{
     ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, refused, verified,
 };
 use common::{BASE, FILES, NOW, TOOLS, at, es256, key_set, now, sign};
+use lines::logged;
 use serde_json::{Map, Value, json};
 
 const OTHER: &str = "https://other.example";
@@ -414,6 +417,33 @@ fn an_access_token_becomes_a_transaction_token() {
     assert_eq!(late["expires_in"], 10);
     let back = chain.exchange(&[("subject_token", text)], now());
     assert_eq!(back, refused(400, "invalid_request"));
+}
+
+/// T-141: the refusals of a target differ in the log and in the description.
+#[test]
+fn a_refused_target_has_its_reason() {
+    let chain = Chain::asking(&with("scope", Some("call")));
+    let domain = "the trust domain of this server is example.org, expected it as the only audience";
+    let policy = "TransactionPolicy::decide refused this client, token or context";
+    for (name, value, reason, found) in [
+        ("audience", "other.example", domain, r#""other.example""#),
+        ("audience", "", domain, "none"),
+        (
+            "request_details",
+            r#"{"amount":13}"#,
+            policy,
+            r#""gateway", "https://tools.example/mcp""#,
+        ),
+    ] {
+        let mut asked = TXN.to_vec();
+        asked.retain(|(own, _)| *own != name);
+        asked.extend([(name, value), ("resource", "")]);
+        let line = logged(|| drop(chain.exchange(&asked, now())));
+        // The log escapes the quotes.
+        let line = line.replace('\\', "");
+        let named = format!("reason=the target is refused: {reason}; found {found} ");
+        assert!(line.contains(&named), "{named}: {line}");
+    }
 }
 
 /// Each request differs from a good one in one property.

@@ -36,8 +36,8 @@ impl BackchannelSettings {
 impl Builder {
     /// Lets clients ask users for approval on the users' own devices (OpenID CIBA Core 1.0): those
     /// that [poll](crate::Client::backchannel_poll) and those that get a
-    /// [ping](crate::Client::backchannel_ping). Off by default. It needs [`users`](Self::users) as
-    /// well.
+    /// [ping](crate::Client::backchannel_ping). Off by default. Without
+    /// [`users`](Self::users), [`build`](Self::build) refuses it (`authority.incomplete`).
     ///
     /// Each user decides at `/approvals`, which shows the requests that wait for this user.
     pub fn backchannel(mut self, approvers: Arc<dyn FindApprover>) -> Self {

@@ -69,7 +69,7 @@ impl Builder {
     /// # Errors
     ///
     /// `authority.base_url`, `authority.trust_domain`, `authority.resources`, `authority.clients`,
-    /// `authority.domain`, `authority.client_authority`, `authority.key`,
+    /// `authority.domain`, `authority.incomplete`, `authority.client_authority`, `authority.key`,
     /// `authority.key_algorithm`, `authority.bundle`, `authority.lifetime`, and those of
     /// [`IdentityServer::declare`](crate::IdentityServer::declare).
     pub fn build(mut self, now: UnixTime) -> Result<Authority, Error> {
@@ -111,6 +111,12 @@ impl Builder {
             jwt_svid: ring(Purpose::JwtSvid)?,
             wimse_wit: ring(Purpose::WimseWit)?,
         };
+        if self.backchannel.is_on() && self.users.is_none() {
+            return Err(Error::Incomplete {
+                called: "backchannel",
+                missing: "users",
+            });
+        }
         if self.users.is_some() {
             self.grants.extend(user_grant_types());
             if self.backchannel.is_on() {

@@ -100,6 +100,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         | Error::Scope
         | Error::ScopeNotAllowed { .. }
         | Error::Target
+        | Error::TargetNotAllowed { .. }
         | Error::Dpop { .. }
         | Error::TokenRequest { .. }
         | Error::TransactionStays => StatusCode::BAD_REQUEST,
@@ -170,6 +171,7 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         Error::ResponseType => "the response type is not supported, expected code",
         Error::TransactionStays => "the transaction has a context that cannot leave its domain",
         Error::Target => "name one resource that this client may use",
+        Error::TargetNotAllowed { reason, .. } => return reason.to_string().into(),
         Error::TokenRequest { reason } => reason,
         Error::MediaType { due } => return format!("the body must be {due}").into(),
         Error::TooLarge { .. } => "the body is too long",

@@ -227,11 +227,7 @@ impl Registry {
         for client in clients {
             for resource in &client.flow.serves {
                 if !registry.resources.contains_key(resource) {
-                    let there = shown(registry.resources.keys().map(String::as_str));
-                    let reason = format!(
-                        "is served by a client and is not registered: expected one of {there}"
-                    );
-                    return Err(bad(resource, reason));
+                    return Err(bad(resource, registry.lacking("served")));
                 }
             }
             registry.check_grants(&client.grants)?;
@@ -251,10 +247,7 @@ impl Registry {
     ) -> Result<(), Error> {
         for (resource, scopes) in grants {
             let Some(known) = self.resources.get(resource) else {
-                let there = shown(self.resources.keys().map(String::as_str));
-                let reason =
-                    format!("is named by a client and is not registered: expected one of {there}");
-                return Err(bad(resource, reason));
+                return Err(bad(resource, self.lacking("named")));
             };
             if !scopes.is_subset(known) {
                 let found = shown(scopes.difference(known).map(String::as_str));
@@ -267,6 +260,17 @@ impl Registry {
             }
         }
         Ok(())
+    }
+
+    /// Says what to do about a resource that is not registered.
+    fn lacking(&self, how: &str) -> String {
+        if self.resources.is_empty() {
+            return format!(
+                "is {how} by a client, and no resource is registered: call `Builder::resource`"
+            );
+        }
+        let there = shown(self.resources.keys().map(String::as_str));
+        format!("is {how} by a client and is not registered: expected one of {there}")
     }
 
     fn add(&mut self, client: Client) -> Result<(), Error> {

@@ -44,6 +44,12 @@ fn it_is_off_by_default_and_the_metadata_says_so() {
         let answer = send(&off, &request(method, path, &[FORM], ""), now());
         assert_eq!(answer.status(), 404, "{path}");
     }
+    // Without users, no approval could be decided.
+    let unused = builder().backchannel(Arc::new(ByField)).build(now());
+    let error = unused.unwrap_err();
+    assert_eq!(error.code(), "authority.incomplete");
+    let text = "`Builder::backchannel` needs `Builder::users`: call both, or neither";
+    assert_eq!(error.to_string(), text);
     let other = Client::with_keys("other", key_set(&key)).allow(TOOLS, ["call"]);
     let on = with_payer(payer(&key)).client(other).build(now()).unwrap();
     let details = details();

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::common::endpoint::{JWT_BEARER as ASSERTION, assertion_claims, send_form};
 use crate::common::{BASE, NOW, TOOLS, at, body, builder, es256, key_set, now, sign};
+use crate::lines::all_logged;
 use crate::world::{
     CHAIN, ID_JAG, JWT_BEARER, PARTNER, Subjects, TYPES, World, answer, every, good, invalid,
 };
@@ -19,7 +20,8 @@ use crate::world::{
 #[test]
 fn each_claim_is_checked() {
     let world = World::new();
-    let times = "it has expired, is not valid yet, or lives too long";
+    let (expired, early) = ("it has expired", "it is not valid yet");
+    let long = "it lives longer than the rules of its issuer accept";
     let audience = "its aud is not this server alone";
     let names = "its sub or its jti is empty, or its jti is too long";
     for typ in ["JWT", ID_JAG] {
@@ -28,12 +30,12 @@ fn each_claim_is_checked() {
             ("aud", json!(format!("{BASE}/token")), audience),
             ("aud", json!([BASE, "https://as.other.example"]), audience),
             ("aud", json!(null), "its aud is missing or malformed"),
-            ("exp", json!(NOW - 31), times),
-            ("exp", json!(NOW), "it has expired"),
-            ("exp", json!(NOW + 301), times),
-            ("iat", json!(NOW + 31), times),
-            ("iat", json!(NOW - 250), times),
-            ("nbf", json!(NOW + 31), times),
+            ("exp", json!(NOW - 31), "it ends before it begins"),
+            ("exp", json!(NOW), expired),
+            ("exp", json!(NOW + 301), long),
+            ("iat", json!(NOW + 31), early),
+            ("iat", json!(NOW - 250), long),
+            ("nbf", json!(NOW + 31), early),
             ("iat", json!(null), "a claim is missing or malformed"),
             ("exp", json!("1"), "a claim is missing or malformed"),
             ("jti", json!(""), names),
@@ -69,6 +71,10 @@ fn each_claim_is_checked() {
             assert!(found.is_ok(), "{typ} {name} {value} {found:?}");
         }
     }
+    let mut late = good("JWT");
+    (late["iat"], late["exp"]) = (json!(NOW - 100), json!(NOW - 31));
+    let found = world.present(&world.signed("JWT", &late));
+    assert_eq!(found, invalid(expired));
     // A subject is not mapped to a client.
     let found = world.changed("JWT", "sub", json!("batch"));
     assert_eq!(found.unwrap_err().0, "server_error");
@@ -190,6 +196,51 @@ fn a_further_claim_may_be_a_limit() {
             world.changed(typ, "max_amount", json!("5")).is_ok(),
             "{typ}"
         );
+    }
+}
+
+/// T-141: the log has what was found and what was expected, which the answer does not.
+#[test]
+fn the_log_says_what_was_expected() {
+    let world = World::new();
+    let typ = "JWT";
+    for (name, value, expected) in [
+        (
+            "aud",
+            json!(["https://x.example", BASE]),
+            vec![
+                format!(r#"found="https://x.example", {BASE:?} "#),
+                format!("expected={BASE:?} "),
+            ],
+        ),
+        (
+            "exp",
+            json!(NOW + 301),
+            vec![
+                "code=jwt.lifetime lifetime=301 max_lifetime=300 ".to_owned(),
+                "reason=the lifetime is longer than accepted ".to_owned(),
+            ],
+        ),
+        (
+            "max_amount",
+            json!(5),
+            vec![
+                r#"claims="max_amount" "#.to_owned(),
+                "call `IncomingGrants::ignore_further_claims`".to_owned(),
+            ],
+        ),
+    ] {
+        let grant = {
+            let mut claims = good(typ);
+            claims[name] = value;
+            world.signed(typ, &claims)
+        };
+        let lines = all_logged(|| drop(world.present(&grant))).concat();
+        for text in expected {
+            assert!(lines.contains(&text), "{text}: {lines}");
+        }
+        let mut parts = grant.split('.');
+        assert!(parts.all(|part| !lines.contains(part)), "{lines}");
     }
 }
 

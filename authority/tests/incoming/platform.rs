@@ -17,6 +17,7 @@ use crate::common::endpoint::{
     JWT_BEARER as ASSERTION, assertion_claims, form, send_form, verified,
 };
 use crate::common::{BASE, FILES, NOW, TOOLS, at, builder, code, es256, get, key_set, now, sign};
+use crate::lines::all_logged;
 use crate::world::{Answer, CHAIN, ID_JAG, JWT_BEARER, answer, good, invalid, refused};
 
 const PLATFORM: &str = "https://platform.example";
@@ -180,6 +181,9 @@ fn only_named_subjects_get_a_token() {
     }
     let found = world.present_as("docs", &world.signed(&job()), &[]);
     assert_eq!(found, invalid(other));
+    let lines = all_logged(|| drop(world.present_as("docs", &world.signed(&job()), &[])));
+    let named = format!(r#"client_id="docs" sub={SITE:?} expected="repo:shop/docs" "#);
+    assert!(lines.concat().contains(&named), "{lines:?}");
     let docs = world.signed(&with("sub", "repo:shop/docs".into()));
     assert_eq!(
         world.present_as("docs", &docs, &[]).unwrap()["scope"],
@@ -309,6 +313,18 @@ fn no_more_is_given_than_the_operator_allows() {
     assert_eq!(found.unwrap_err().0, "invalid_scope");
     let found = world.send(&world.signed(&job()), &[], &[("client_id", "deploy")]);
     assert_eq!(found.unwrap_err().0, "invalid_target");
+    // The token has its own scopes, and the rules none for this resource.
+    let token = world.signed(&with("scope", "run".into()));
+    let more = [
+        ("client_id", "deploy"),
+        ("resource", "https://none.example"),
+    ];
+    let reason =
+        "the grant has its own scopes, expected IncomingGrants::scopes to name this resource";
+    assert_eq!(
+        world.send(&token, &[], &more),
+        refused("invalid_target", reason)
+    );
     for (resource, error) in [
         (FILES, "invalid_target"),
         ("https://none.example", "invalid_scope"),

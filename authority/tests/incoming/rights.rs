@@ -72,6 +72,11 @@ fn the_resource_is_the_grants() {
             "name one resource that this client may use",
         )
     };
+    let no_table = || {
+        let reason =
+            "the grant has its own scopes, expected IncomingGrants::scopes to name this resource";
+        refused("invalid_target", reason)
+    };
     let without = |typ: &str| {
         let mut claims = good(typ);
         claims.as_object_mut().unwrap().remove("resource");
@@ -90,8 +95,7 @@ fn the_resource_is_the_grants() {
         let grant = world.signed(typ, &good(typ));
         let found = world.present_as("agent", &grant, &[("resource", FILES)]);
         assert_eq!(found, target());
-        // No table is about this resource.
-        assert_eq!(world.changed(typ, "resource", json!(FILES)), target());
+        assert_eq!(world.changed(typ, "resource", json!(FILES)), no_table());
         let both = json!([TOOLS, FILES]);
         assert_eq!(world.changed(typ, "resource", both), target());
     }
@@ -111,7 +115,8 @@ fn the_resource_is_the_grants() {
     let found = world.present(&world.signed(ID_JAG, &claims));
     assert_eq!(found.unwrap()["resource"], TOOLS);
     // It widens no assertion that names a resource.
-    assert_eq!(world.changed(ID_JAG, "resource", json!(FILES)), target());
+    let found = world.changed(ID_JAG, "resource", json!(FILES));
+    assert_eq!(found, no_table());
 }
 
 /// JAG-41: the server refuses a bound grant from a client that proves another key.

@@ -185,6 +185,12 @@ impl Rights {
         })
     }
 
+    /// Returns the names of the claims that no dimension knows, such as `max_amount`. Each may be a
+    /// limit, so a child has them too.
+    pub fn further_claims(&self) -> impl Iterator<Item = &str> {
+        self.other.keys().map(|name| &**name)
+    }
+
     /// Compares what a child permits with this, its parent, in every dimension.
     #[must_use]
     pub fn compare(&self, child: &Self) -> Comparison {

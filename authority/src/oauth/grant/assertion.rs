@@ -3,6 +3,7 @@
 
 mod public;
 
+use aims_error::shown;
 use aims_jose::jws::{Header, Unverified};
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
 use aims_jose::time::UnixTime;
@@ -141,17 +142,14 @@ impl<'a> Assertion<'a> {
             .claims()
             .map_err(|error| refused(error.code(), "its aud is missing or malformed"))?;
         if audience.aud.sole() != Some(server.base.as_str()) {
+            let found = shown(audience.aud.iter());
+            tracing::info!(%found, expected = ?server.base.as_str(), "wrong aud of an assertion");
             return Err(bad("its aud is not this server alone"));
         }
         let times = Times::new(Some(claims.exp), claims.nbf, Some(claims.iat));
         let times_rules = TimeRules::new().with_max_lifetime(rules.longest);
         let checked = times_rules.check(&times, now);
-        checked.map_err(|error| {
-            refused(
-                error.code(),
-                "it has expired, is not valid yet, or lives too long",
-            )
-        })?;
+        checked.map_err(|error| untimely(&error, &claims, rules))?;
         // The access token ends with it, so no skew is allowed.
         if now >= claims.exp.into() {
             return Err(bad("it has expired"));
@@ -218,7 +216,7 @@ impl<'a> Assertion<'a> {
         let longest = TimeRules::new().with_max_lifetime(rules.longest);
         longest
             .check(&times, now)
-            .map_err(|error| refused(error.code(), "it lives too long"))?;
+            .map_err(|error| untimely(&error, &claims, rules))?;
         Ok(Self {
             rules,
             profile: Profile::Transaction,
@@ -358,6 +356,25 @@ fn accepted(rules: &IncomingGrants, header: &Header) -> Result<Profile, Error> {
 fn refused(code: &'static str, reason: &'static str) -> Error {
     tracing::info!(code, "refused an assertion");
     bad(reason)
+}
+
+/// Says which of its dates is wrong, and logs the bound.
+fn untimely(error: &aims_jose::Error, claims: &Claims, rules: &IncomingGrants) -> Error {
+    let (begins, ends) = (claims.iat.as_secs(), claims.exp.as_secs());
+    tracing::info!(
+        code = error.code(),
+        lifetime = ends.saturating_sub(begins),
+        max_lifetime = rules.longest.as_secs(),
+        reason = %error,
+        "refused an assertion"
+    );
+    bad(match error {
+        aims_jose::Error::Expired { .. } => "it has expired",
+        aims_jose::Error::NotYetValid { .. } => "it is not valid yet",
+        aims_jose::Error::Lifetime => "it lives longer than the rules of its issuer accept",
+        aims_jose::Error::EndsFirst { .. } => "it ends before it begins",
+        _ => "its dates are not accepted",
+    })
 }
 
 /// Returns the issuer that a JWT names. Nothing is verified: it selects the rules.

@@ -1,5 +1,6 @@
 //! The comparison of a new token with the rights that it must not exceed, and its record.
 
+use aims_error::shown;
 use aims_jose::base64url;
 use aims_jose::jws::SigningInput;
 use aims_oauth_wire::delegate::{Dimension, Kind, Rights, Verdict, delegate};
@@ -56,13 +57,31 @@ pub(super) fn judge(kind: Kind, parent: &Rights, input: &SigningInput) -> Result
 /// `as.amplification`.
 pub(crate) fn judge_claims(kind: Kind, parent: &Rights, claims: &[u8]) -> Result<Judged, Error> {
     let rights = Rights::read(kind, claims).map_err(Error::unavailable)?;
-    let new = delegate(parent, rights).map_err(Error::Amplification)?;
+    let new = delegate(parent, rights).map_err(|error| {
+        if error.dimension == Dimension::Other {
+            name_limits(kind, parent, claims);
+        }
+        Error::Amplification(error)
+    })?;
     let is_narrower = |it: &Dimension| new.comparison().of(*it) == Verdict::Narrower;
     let narrower = Dimension::ALL.into_iter().filter(is_narrower);
     Ok(Judged {
         id: Names::of(claims)?.id().map(str::to_owned),
         narrower: narrower.map(Dimension::as_str).collect(),
     })
+}
+
+/// Logs the claims that the new token does not have, and what the operator can do.
+fn name_limits(kind: Kind, parent: &Rights, claims: &[u8]) {
+    let kept = Rights::read(kind, claims);
+    let kept: Vec<&str> = kept.iter().flat_map(Rights::further_claims).collect();
+    let missing = parent.further_claims().filter(|it| !kept.contains(it));
+    tracing::info!(
+        claims = %shown(missing),
+        "these claims may limit the token; if no claim of its issuer does, call \
+         `IncomingGrants::ignore_further_claims` for its grants, and \
+         `Builder::ignore_further_claims_of` for its subject tokens"
+    );
 }
 
 /// Returns the claims of a token that will be signed.

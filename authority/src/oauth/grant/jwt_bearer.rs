@@ -3,13 +3,14 @@
 use core::iter::successors;
 use std::borrow::Cow;
 
+use aims_error::shown;
 use aims_oauth_wire::delegate::{Crossing, Kind, Rights};
 use serde_json::{Value, json};
 
 use super::assertion::Assertion;
 use super::subject::asked_scopes;
 use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
-use crate::oauth::domain::Profile;
+use crate::oauth::domain::{IncomingGrants, Profile};
 use crate::oauth::{Carried, NewToken, details};
 
 /// Issues an access token for the grant of another issuer, once.
@@ -39,7 +40,7 @@ impl GrantType for JwtBearer {
         let (to, allowed) = allowed.ok_or(Error::Target)?;
         let table = match client.client.is_public() && !assertion.has_scope() {
             true => Cow::Owned(assertion.complete(allowed.iter())?),
-            false => Cow::Borrowed(rules.scopes.get(to).ok_or(Error::Target)?),
+            false => Cow::Borrowed(rules.scopes.get(to).ok_or_else(|| no_table(rules, to))?),
         };
         let own = assertion.scopes()?;
         let scope = match asked_scopes(request)? {
@@ -99,6 +100,15 @@ impl GrantType for JwtBearer {
             "accepted the grant of another issuer"
         );
         Ok(granted)
+    }
+}
+
+fn no_table(rules: &IncomingGrants, to: &str) -> Error {
+    Error::TargetNotAllowed {
+        reason: "the grant has its own scopes, expected IncomingGrants::scopes to name this \
+                 resource"
+            .into(),
+        found: shown([rules.issuer.as_str(), to]),
     }
 }
 

@@ -4,6 +4,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use aims_error::shown;
 use aims_jose::json;
 use aims_jose::jws::CompactJws;
 use aims_jose::key::Signer as _;
@@ -180,11 +181,22 @@ fn service<'a>(
 ) -> Result<&'a TransactionService, Error> {
     let service = server.transactions.as_ref().ok_or(Error::Target)?;
     let form = request.form;
-    let mut targets = form.all("audience").chain(form.all("resource"));
-    if targets.next() != Some(&service.domain) || targets.next().is_some() {
-        return Err(Error::Target);
+    let targets: Vec<&str> = form.all("audience").chain(form.all("resource")).collect();
+    if targets != [service.domain.as_str()] {
+        let reason = format!(
+            "the trust domain of this server is {}, expected it as the only audience",
+            service.domain
+        );
+        return Err(not_allowed(&reason, shown(targets)));
     }
     Ok(service)
+}
+
+fn not_allowed(reason: &str, found: Box<str>) -> Error {
+    Error::TargetNotAllowed {
+        reason: reason.into(),
+        found,
+    }
 }
 
 /// Issues a transaction token for the trust domain of this server.
@@ -202,16 +214,21 @@ pub(super) fn issue(
         .issuer
         .is_some_and(|it| !service.policy.accepts_issuer(it))
     {
-        return Err(Error::Target);
+        let reason = "TransactionPolicy::accepts_issuer refused the issuer of the subject token";
+        return Err(not_allowed(reason, shown(asked.issuer)));
     }
     if asked
         .stated
         .is_some_and(|it| !service.policy.accepts_statement(it))
     {
-        return Err(Error::Target);
+        let reason = "TransactionPolicy::accepts_statement refused the form of the subject";
+        return Err(not_allowed(reason, shown([asked.client_id])));
     }
     let decided = service.policy.decide(&asked, &details, &context);
-    let decided = decided.ok_or(Error::Target)?;
+    let decided = decided.ok_or_else(|| {
+        let reason = "TransactionPolicy::decide refused this client, token or context";
+        not_allowed(reason, shown([asked.client_id, asked.from]))
+    })?;
     let scope = scopes(subject, &decided.scopes, request)?;
     let mut txn = id128(server.random).map_err(Error::unavailable)?;
     if let Some(grant) = &subject.grant {
@@ -266,7 +283,10 @@ pub(super) fn replace(
         details: &object(request, "request_details")?,
         context: &object(request, "request_context")?,
     });
-    let decided = decided.ok_or(Error::Target)?;
+    let decided = decided.ok_or_else(|| {
+        let reason = "TransactionPolicy::replace refused this client, token or context";
+        not_allowed(reason, shown([client.client_id.as_str()]))
+    })?;
     let mut details = own.tctx.clone();
     details.extend(decided.details);
     let mut context = decided.context;

@@ -232,6 +232,20 @@ fn a_wrong_registration_is_named() {
             ],
         ),
         (
+            told(vec![], vec![spiffe().allow(TOOLS, ["read"])]),
+            [
+                "is named by a client, and no resource is registered",
+                "call `Builder::resource`",
+            ],
+        ),
+        (
+            told(vec![], vec![spiffe().serves(TOOLS)]),
+            [
+                "is served by a client, and no resource is registered",
+                "call `Builder::resource`",
+            ],
+        ),
+        (
             told(vec![tools()], vec![spiffe().allow(TOOLS, ["write"])]),
             ["found \"write\"", "expected some of \"read\""],
         ),

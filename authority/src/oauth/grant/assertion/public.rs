@@ -2,6 +2,7 @@
 //! federation). The client proves nothing, so the rules name it together with the `sub` of the
 //! token.
 
+use aims_error::shown;
 use aims_jose::digest::sha256_base64url;
 use aims_oauth_wire::delegate::ScopeTable;
 use serde_json::{Map, Value};
@@ -53,6 +54,13 @@ pub(super) fn check_subject(
     let is_named = named.any(|(client_id, subject)| {
         *client_id == client.client_id && *subject == assertion.claims.sub
     });
+    if !is_named {
+        let (client_id, sub) = (&client.client_id, &assertion.claims.sub);
+        let expected = assertion.rules.public_clients.iter();
+        let expected = expected.filter(|(named, _)| named == client_id);
+        let expected = shown(expected.map(|(_, subject)| subject.as_str()));
+        tracing::info!(?client_id, sub = %shown([sub.as_str()]), %expected, "wrong sub of a token");
+    }
     match is_named {
         true => Ok(()),
         false => Err(bad("its sub is none that the rules name for this client")),
