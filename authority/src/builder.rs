@@ -370,15 +370,16 @@ impl Builder {
     /// names an unknown key, or they are stale. By default such a token is refused.
     ///
     /// `aims::keys::PublishedKeys` fetches what it holds once for all requests that wait, and again
-    /// after a pause at the earliest. The [`router`](Authority::router) waits for it.
+    /// after a pause at the earliest. The [`router`](Authority::router) waits for it. Needs
+    /// [`subject_issuers`](Self::subject_issuers).
     pub fn refresh_subject_issuers(mut self, keys: Arc<dyn RefreshKeys>) -> Self {
         self.subject_keys = Some(keys);
         self
     }
 
     /// Ignores claims that the authority does not know in subject tokens of this issuer, because no
-    /// claim of it limits what its tokens permit. Call it once for each issuer. Needs
-    /// [`subject_issuers`](Self::subject_issuers).
+    /// claim of it limits what its tokens permit. Call it once for each issuer. It must be in the
+    /// store of [`subject_issuers`](Self::subject_issuers) when the authority is built.
     ///
     /// Without it a subject token with a claim that may be a limit is refused. Claims that describe
     /// a user or a session are known: those of OpenID Connect, and `groups`, `roles` and

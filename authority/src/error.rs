@@ -73,7 +73,8 @@ pub enum Error {
     /// The rules about another domain cannot be used.
     #[error("the other domain {domain} {reason}")]
     Domain {
-        /// The issuer of the other domain: escaped, at most 200 characters.
+        /// The issuer of the other domain, or the setting that names none: escaped, at most 200
+        /// characters.
         domain: Box<str>,
         /// The defect, and what was expected.
         reason: &'static str,

@@ -8,6 +8,8 @@
 )]
 
 mod common;
+#[path = "common/lines.rs"]
+mod lines;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use aims_authority::{
     Statement, Transaction, TransactionPolicy,
 };
 use aims_jose::base64url;
+use aims_jose::digest::Fingerprint;
 use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::ScopeTable;
@@ -25,6 +28,7 @@ use common::endpoint::{
     refused, send_form,
 };
 use common::{AGENT, BASE, FILES, NOW, TOOLS, at, body, claims, es256, key_set, now, sign};
+use lines::all_logged;
 use serde_json::{Map, Value, json};
 
 const SELF_SIGNED: &str = "urn:ietf:params:oauth:token-type:self_signed";
@@ -202,6 +206,34 @@ fn a_listed_client_states_its_subject() {
         transaction(world.unsigned(r#"{"sub":"mail"}"#))["sub"],
         "mail"
     );
+}
+
+/// DEL-15: the log names a self-signed JWT by its own `iss` and `jti`, and unsigned JSON by its hash
+/// alone.
+#[test]
+fn the_log_has_the_own_names_of_a_statement() {
+    let world = World::new();
+    let mut claims = good(now());
+    claims["jti"] = json!("stated-1");
+    let text = sign("JWT", &claims, &world.batch);
+    let plain = r#"{"sub":"alice"}"#;
+    for (text, signs, names) in [
+        (&*text, true, r#"parent_iss="batch" parent_id="stated-1" "#),
+        (plain, false, r#"parent_iss="" parent_id="" "#),
+    ] {
+        let lines = all_logged(|| {
+            let answer = match signs {
+                true => world.signed(text),
+                false => world.unsigned(text),
+            };
+            drop(transaction(answer));
+        });
+        let line = lines.iter().find(|it| it.contains("exchanged a token"));
+        let line = line.unwrap();
+        assert!(line.contains(names), "{line}");
+        let hash = Fingerprint::of(text.as_bytes());
+        assert!(line.contains(&format!("subject_token={hash} ")), "{line}");
+    }
 }
 
 /// TXN-11, TXN-30: no client may without the operator's word, and each for its form and its scopes

@@ -19,7 +19,7 @@ use aims_jose::jwk::PublicJwkSet;
 use aims_jose::key::SigningKey;
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
-use aims_oauth_rs::IssuerStore;
+use aims_oauth_rs::{IssuerStore, RefreshFuture, RefreshKeys};
 use aims_oauth_wire::delegate::ScopeTable;
 use common::endpoint::{
     ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, refused, verified,
@@ -398,4 +398,39 @@ fn another_issuer_gets_no_grant_by_the_table_of_own_tokens() {
     let grant = claims(granted["access_token"].as_str().unwrap());
     assert_eq!(grant["sub"], "partner:alice");
     assert_eq!(grant["act"]["act"], json!({"iss": PARTNER, "sub": "app"}));
+}
+
+/// Fetches no keys.
+#[derive(Debug)]
+struct NoKeys;
+
+impl RefreshKeys for NoKeys {
+    fn refresh_keys<'a>(&'a self, _issuer: &'a str) -> RefreshFuture<'a> {
+        Box::pin(async { false })
+    }
+}
+
+/// TEX-30: a setting about issuers of subject tokens is about issuers that are known.
+#[test]
+fn settings_of_issuers_name_known_issuers() {
+    let known = || {
+        let store = IssuerStore::new();
+        let keys = [es256().public_jwk().clone()];
+        let keys = keys.into_iter().collect::<PublicJwkSet>().to_json();
+        let issuer = PARTNER.parse().unwrap();
+        store.set(&issuer, keys.as_bytes(), AWS_LC).unwrap();
+        builder().subject_issuers(Arc::new(store), Arc::new(Subjects))
+    };
+    let refresh = |builder: Builder| builder.refresh_subject_issuers(Arc::new(NoKeys));
+    let ignore = |builder: Builder, issuer: &str| builder.ignore_further_claims_of(issuer);
+    assert!(refresh(known()).build(now()).is_ok());
+    assert!(ignore(known(), PARTNER).build(now()).is_ok());
+    for bad in [
+        refresh(builder()),
+        ignore(builder(), PARTNER),
+        ignore(known(), OTHER),
+        ignore(known(), "https://as.partner.example/"),
+    ] {
+        assert_eq!(common::code(bad.build(now())), "authority.domain");
+    }
 }

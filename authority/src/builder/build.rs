@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::sync::{Arc, Mutex};
 
+use aims_error::shown;
 use aims_http_sig::profile::wimse::RequestPolicy;
 use aims_jose::random::SecureRandom;
 use aims_jose::time::UnixTime;
@@ -74,6 +75,7 @@ impl Builder {
     /// [`IdentityServer::declare`](crate::IdentityServer::declare).
     pub fn build(mut self, now: UnixTime) -> Result<Authority, Error> {
         let base = Base::parse(&self.base_url)?;
+        self.check_subject_issuers()?;
         let name = self.trust_domain.take().ok_or(Error::TrustDomain(None))?;
         let trust_domain =
             TrustDomain::try_from(name).map_err(|error| Error::TrustDomain(Some(error)))?;
@@ -252,6 +254,29 @@ impl Builder {
             paths,
             base,
         }))
+    }
+
+    /// Checks that settings about the issuers of subject tokens are about issuers that are there.
+    fn check_subject_issuers(&self) -> Result<(), Error> {
+        let bad = |name: &str, reason| Error::Domain {
+            domain: shown([name]),
+            reason,
+        };
+        let issuers = self.subject_issuers.as_ref();
+        if issuers.is_none() && self.subject_keys.is_some() {
+            return Err(bad(
+                "of `refresh_subject_issuers`",
+                "is none, expected `subject_issuers` as well",
+            ));
+        }
+        let mut ignored = self.ignored_claims_of.iter();
+        match ignored.find(|it| !issuers.is_some_and(|all| all.knows(it))) {
+            None => Ok(()),
+            Some(name) => Err(bad(
+                name,
+                "has further claims that are ignored, expected it in the store of `subject_issuers`",
+            )),
+        }
     }
 }
 

@@ -5,7 +5,6 @@ mod incoming;
 mod outgoing;
 
 use aims_error::shown;
-use aims_oauth_wire::names::Issuer;
 
 pub use self::incoming::IncomingGrants;
 pub(crate) use self::incoming::Profile;
@@ -107,9 +106,7 @@ impl Domains {
         }
         Ok(())
     }
-}
 
-impl Domains {
     /// Checks that the issuers of ID tokens are known.
     fn check_id_tokens(
         &self,
@@ -117,12 +114,7 @@ impl Domains {
         registry: &Registry,
         issuers: Option<&SubjectIssuers>,
     ) -> Result<(), Error> {
-        let is_known = |name: &str| {
-            let issuer = name.parse::<Issuer>().ok();
-            let store = issuers.map(|it| it.store.snapshot());
-            let is_there = issuer.zip(store);
-            is_there.is_some_and(|(issuer, store)| store.is_configured(&issuer))
-        };
+        let is_known = |name: &str| issuers.is_some_and(|it| it.knows(name));
         let of_rules = self.outgoing.iter().flat_map(|it| it.id_tokens.keys());
         let of_rules = of_rules.filter(|it| *it != base.as_str());
         let of_clients = registry.clients();

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use crate::Authority;
 
 /// Maximum length of an assertion or a subject token in bytes.
-const LONGEST: usize = 8 * 1_024;
+pub(super) const LONGEST: usize = 8 * 1_024;
 
 impl Authority {
     /// Returns the issuer whose keys must be fetched before [`handle`](Self::handle) can answer
@@ -84,8 +84,8 @@ impl Authority {
 #[cfg(feature = "server")]
 const TIMEOUT: core::time::Duration = core::time::Duration::from_secs(5);
 
-/// Returns the issuer that a JWT names. Nothing is verified: it selects the keys.
-fn unverified_issuer(token: &Unverified<'_>) -> Option<String> {
+/// Returns the issuer that a JWT names. Nothing is verified: it selects the keys and the rules.
+pub(super) fn unverified_issuer(token: &Unverified<'_>) -> Option<String> {
     #[derive(Deserialize)]
     struct Named {
         iss: String,

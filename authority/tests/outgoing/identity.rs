@@ -8,6 +8,7 @@ use crate::common::endpoint::{ACCESS_TOKEN, JWT_BEARER, assertion_claims};
 use crate::common::{
     BASE, NOW, TOOLS, at, builder, code as code_of, confirmation, es256, key_set, now, sign,
 };
+use crate::lines::all_logged;
 use crate::world::{
     ACCOUNTS, Answer, BANK, ID_JAG, IDP, JWT, Users, World, every, merged, refused, store, target,
 };
@@ -170,6 +171,20 @@ fn an_id_token_is_the_clients_own() {
         world.by_id_token(&json!({"sub": "u2"})).unwrap_err().0,
         "server_error"
     );
+    // The refusal of another type names those that are accepted.
+    let any = [("requested_token_type", ACCESS_TOKEN)];
+    let found = world.exchange("agent", ("a", SAML), &any, now());
+    let (_, description) = found.unwrap_err();
+    for accepted in [
+        "access token",
+        "transaction token",
+        "ID token",
+        "refresh token",
+        "self_signed",
+        "unsigned_json",
+    ] {
+        assert!(description.contains(accepted), "{description}");
+    }
     let sent = |text: &str| world.exchange("agent", (text, ID_TOKEN), &ASSERTION, now());
     let forged = sign("JWT", &claims(&json!({})), &es256());
     assert_eq!(sent(&forged), invalid("its signature is not valid"));
@@ -243,6 +258,43 @@ fn a_refresh_token_gives_an_assertion_and_stays() {
     let next = world.refreshed(&token).unwrap();
     let next = next["refresh_token"].as_str().unwrap();
     assert!(world.by_refresh_token("agent", next).is_ok());
+}
+
+/// DEL-15: the log names an ID token by its own issuer and `jti`, if it has one, and a refresh token
+/// by its grant.
+#[test]
+fn the_log_has_the_own_names_of_a_subject_token() {
+    let world = World::new();
+    let line = |token: &str, kind| {
+        let lines = all_logged(|| {
+            let asked = world.exchange("agent", (token, kind), &ASSERTION, at(NOW + 5));
+            assert!(asked.is_ok(), "{asked:?}");
+        });
+        let is_exchange = |it: &String| it.contains("exchanged a token");
+        lines.into_iter().find(is_exchange).unwrap()
+    };
+    let refresh = world.login();
+    let granted = world.refreshed(&refresh).unwrap();
+    let token = granted["access_token"].as_str().unwrap();
+    let access = crate::common::claims(token)["jti"].clone();
+    let (grant, _) = access.as_str().unwrap().split_once('.').unwrap();
+    let refresh = granted["refresh_token"].as_str().unwrap();
+    for (token, kind, issuer, id) in [
+        (world.id_token(&json!({"jti": "i-1"})), ID_TOKEN, IDP, "i-1"),
+        (world.id_token(&json!({})), ID_TOKEN, IDP, ""),
+        (world.id_token(&json!({"jti": 1})), ID_TOKEN, IDP, ""),
+        (
+            sign("JWT", &claims_of_own(), &world.access),
+            ID_TOKEN,
+            BASE,
+            "",
+        ),
+        (refresh.to_owned(), REFRESH_TOKEN, BASE, grant),
+    ] {
+        let line = line(&token, kind);
+        let named = format!("parent_iss={issuer:?} parent_id={id:?} ");
+        assert!(line.contains(&named), "{named}: {line}");
+    }
 }
 
 /// JAG-30: the refresh token of another client, an unknown one and that of a revoked grant are

@@ -10,6 +10,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/lines.rs"]
+mod lines;
 
 mod grants;
 mod identity;

@@ -18,9 +18,8 @@ use serde_json::{Map, Value};
 use super::{AuthorizationServer, Error, TokenRequest};
 use crate::oauth::Authenticated;
 use crate::oauth::domain::{IncomingGrants, Profile};
+use crate::oauth::issuer_keys::{LONGEST, unverified_issuer};
 
-/// Maximum length of an assertion in bytes.
-const LONGEST: usize = 8 * 1_024;
 /// Maximum length of `jti` in bytes.
 const LONGEST_ID: usize = 256;
 
@@ -375,15 +374,4 @@ fn untimely(error: &aims_jose::Error, claims: &Claims, rules: &IncomingGrants) -
         aims_jose::Error::EndsFirst { .. } => "it ends before it begins",
         _ => "its dates are not accepted",
     })
-}
-
-/// Returns the issuer that a JWT names. Nothing is verified: it selects the rules.
-fn unverified_issuer(token: &Unverified<'_>) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Issued {
-        iss: String,
-    }
-    let payload = token.unverified_payload().ok()?;
-    let named: Issued = aims_jose::json::from_object(payload).ok()?;
-    Some(named.iss)
 }

@@ -143,7 +143,7 @@ impl GrantType for TokenExchange {
             (None, _, false) => self.access_token(server, &subject, request)?,
         };
         let presented = request.form.get("subject_token").unwrap_or_default();
-        let parent = subject.names()?;
+        let parent = &subject.names;
         let judged = granted.judged.as_ref();
         tracing::info!(
             client_id = ?request.client.client_id,

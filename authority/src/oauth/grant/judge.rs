@@ -19,7 +19,7 @@ pub(crate) struct Judged {
 }
 
 /// The names of a token.
-#[derive(Deserialize)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct Names {
     #[serde(default)]
     pub(super) iss: Option<String>,

@@ -100,7 +100,7 @@ impl<'a> Outgoing<'a> {
 
     /// Returns what becomes of the scopes of the subject token.
     fn table(&self, subject: &Subject) -> Result<Cow<'a, ScopeTable>, Error> {
-        if subject.by_id_token {
+        if subject.is_id_token {
             // An ID token has no scopes: the operator has named those of the other server.
             let scopes = self.rules.id_tokens.get(&subject.from);
             let scopes = scopes.ok_or(Error::Target)?.iter().map(String::as_str);

@@ -13,7 +13,7 @@ use aims_jose::jwt::{NumericDate, present};
 use aims_jose::time::{UnixTime, at};
 use aims_oauth_rs::{AccessToken, AccessTokenRules, IssuerStore, RefreshKeys};
 use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable};
-use aims_oauth_wire::names::ScopeSet;
+use aims_oauth_wire::names::{Issuer, ScopeSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use super::judge::Names;
 use super::outgoing::Outgoing;
 use super::{AuthorizationServer, Error, TokenRequest};
 use crate::identity::add;
+use crate::oauth::issuer_keys::{LONGEST, unverified_issuer};
 use crate::oauth::presented::{OwnToken, OwnTransaction};
 use crate::oauth::revoked::LASTING;
 use crate::oauth::store::{insert, key_of};
@@ -37,8 +38,6 @@ pub(super) const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
 pub(super) const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
 /// The type of transaction tokens (draft-ietf-oauth-transaction-tokens §11.1).
 pub(super) const TXN_TOKEN: &str = aims_txn_token::TOKEN_TYPE;
-/// Maximum length of an access token of another issuer in bytes.
-const LONGEST: usize = 8 * 1_024;
 
 /// Says which subjects of other issuers are which subjects of this server.
 ///
@@ -74,6 +73,14 @@ pub(crate) struct SubjectIssuers {
     pub(crate) ignores_further_claims: BTreeSet<String>,
 }
 
+impl SubjectIssuers {
+    /// Returns whether the store knows this issuer.
+    pub(crate) fn knows(&self, issuer: &str) -> bool {
+        let issuer = issuer.parse::<Issuer>();
+        issuer.is_ok_and(|it| self.store.snapshot().is_configured(&it))
+    }
+}
+
 /// A subject token.
 #[derive(Debug)]
 pub(super) struct Subject {
@@ -83,7 +90,7 @@ pub(super) struct Subject {
     /// The form in which the client states it itself, without a token of an issuer.
     pub(super) stated: Option<Statement>,
     /// Whether it is an ID token. Its issuer is `from`.
-    pub(super) by_id_token: bool,
+    pub(super) is_id_token: bool,
     /// `sub` of the new token.
     pub(super) subject: String,
     /// The client that the token was issued to.
@@ -102,11 +109,48 @@ pub(super) struct Subject {
     pub(super) transaction: Option<OwnTransaction>,
     /// The `jti` that is good for one transaction.
     unspent: Option<Unspent>,
-    /// The claims as they were signed or stored.
+    /// Its own names, for the log.
+    pub(super) names: Names,
+    /// The claims as they were signed or stored, or those of the access token that stands for it.
     payload: Vec<u8>,
 }
 
+/// The parts that every subject token has.
+struct Parts {
+    names: Names,
+    subject: String,
+    caller: String,
+    from: String,
+    issued: u64,
+    not_before: Option<NumericDate>,
+    exp: u64,
+}
+
 impl Subject {
+    /// Creates the subject of a token with these parts alone, of this server and without claims.
+    fn new(kind: Kind, parts: Parts) -> Self {
+        Self {
+            kind,
+            issuer: None,
+            stated: None,
+            is_id_token: false,
+            subject: parts.subject,
+            caller: parts.caller,
+            from: parts.from,
+            issued: parts.issued,
+            not_before: parts.not_before,
+            exp: parts.exp,
+            grant: None,
+            login: None,
+            details: Vec::new(),
+            act: None,
+            transaction: None,
+            unspent: None,
+            names: parts.names,
+            payload: Vec::new(),
+        }
+    }
+
     /// Checks the parameters, and verifies the subject token. For a grant that leaves for another
     /// domain, the client may present its own access token.
     ///
@@ -164,7 +208,7 @@ impl Subject {
             }
             _ => {
                 return bad(
-                    "subject_token_type must be that of an access token or a transaction token",
+                    "subject_token_type must be that of an access token or a transaction token, for an identity assertion also that of an ID token or a refresh token, for a transaction token also self_signed or unsigned_json",
                 );
             }
         };
@@ -185,7 +229,7 @@ impl Subject {
         now: UnixTime,
     ) -> Result<Self, Error> {
         if let Some(issuers) = &server.subject_issuers
-            && unverified_issuer(text).is_some_and(|it| it != server.base.as_str())
+            && issuer_of(text).is_some_and(|it| it != server.base.as_str())
         {
             return Self::of_foreign(server, issuers, client, text, now);
         }
@@ -196,24 +240,23 @@ impl Subject {
                 reason: "this client may not exchange tokens for that resource",
             });
         }
-        Ok(Self {
-            kind: Kind::AccessToken,
-            issuer: None,
-            by_id_token: false,
-            grant: claims.grant().map(str::to_owned),
+        let grant = claims.grant().map(str::to_owned);
+        let parts = Parts {
+            names: Names::of(&payload)?,
             subject: claims.sub,
             caller: claims.client_id,
             from: claims.aud,
             issued: claims.iat,
             not_before: claims.nbf,
             exp: claims.exp,
+        };
+        Ok(Self {
+            grant,
             login: Some(claims.login),
             details: claims.authorization_details,
             act: claims.act,
-            stated: None,
-            transaction: None,
-            unspent: None,
             payload,
+            ..Self::new(Kind::AccessToken, parts)
         })
     }
 
@@ -223,24 +266,21 @@ impl Subject {
         now: UnixTime,
     ) -> Result<Self, Error> {
         let (mut claims, payload) = server.own_transaction(text, now)?;
-        Ok(Self {
-            kind: Kind::TransactionToken,
-            issuer: None,
-            by_id_token: false,
-            grant: claims.grant().map(str::to_owned),
+        let parts = Parts {
+            names: Names::of(&payload)?,
             subject: claims.sub.clone(),
             caller: claims.req_wl.clone(),
             from: claims.aud.clone(),
             issued: claims.iat,
             not_before: claims.nbf,
             exp: claims.exp,
-            login: None,
-            details: Vec::new(),
+        };
+        Ok(Self {
+            grant: claims.grant().map(str::to_owned),
             act: claims.act.take(),
-            stated: None,
             transaction: Some(claims),
-            unspent: None,
             payload,
+            ..Self::new(Kind::TransactionToken, parts)
         })
     }
 
@@ -303,10 +343,9 @@ impl Subject {
             return Err(bad("its act names an actor of this server"));
         }
         let payload: &RawValue = token.claims().map_err(malformed)?;
-        Ok(Self {
-            kind: Kind::AccessToken,
-            issuer: Some(token.issuer().to_owned()),
-            by_id_token: false,
+        let payload = payload.get().as_bytes().to_vec();
+        let parts = Parts {
+            names: Names::of(&payload)?,
             subject,
             caller: token.client_id().to_owned(),
             from: from.clone(),
@@ -314,14 +353,13 @@ impl Subject {
             issued: token.issued_at().map_or(0, |it| it.as_secs()),
             not_before: claims.nbf,
             exp: token.expires().as_secs(),
-            grant: None,
-            login: None,
+        };
+        Ok(Self {
+            issuer: Some(token.issuer().to_owned()),
             details: claims.authorization_details,
             act: claims.act,
-            stated: None,
-            transaction: None,
-            unspent: None,
-            payload: payload.get().as_bytes().to_vec(),
+            payload,
+            ..Self::new(Kind::AccessToken, parts)
         })
     }
 
@@ -365,11 +403,6 @@ impl Subject {
         })
     }
 
-    /// Returns the names of the token, for the log.
-    pub(super) fn names(&self) -> Result<Names, Error> {
-        Names::of(&self.payload)
-    }
-
     /// Returns the end of the token. A token that is made from it ends no later.
     pub(super) const fn end(&self) -> UnixTime {
         at(self.exp)
@@ -410,7 +443,7 @@ impl Subject {
             issuers.is_some_and(|all| all.ignores_further_claims.contains(issuer))
         });
         // An ID token says who the user is, and limits nothing.
-        match ignores_further_claims || self.by_id_token {
+        match ignores_further_claims || self.is_id_token {
             true => crossing.leave_all(),
             false => crossing,
         }
@@ -478,14 +511,8 @@ pub(super) fn asked_scopes(request: &TokenRequest<'_>) -> Result<Option<ScopeSet
     asked.transpose().map_err(|_malformed| Error::Scope)
 }
 
-/// Returns the issuer that a JWT names. Nothing is verified: it selects the keys.
-fn unverified_issuer(text: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Named {
-        iss: String,
-    }
+/// Returns the issuer that a JWT names, if it is one. Nothing is verified: it selects the keys.
+fn issuer_of(text: &str) -> Option<String> {
     let token = Unverified::parse_ignoring_key_references(text, LONGEST).ok()?;
-    let payload = token.unverified_payload().ok()?;
-    let named: Named = aims_jose::json::from_object(payload).ok()?;
-    Some(named.iss)
+    unverified_issuer(&token)
 }

@@ -8,7 +8,7 @@ use aims_jose::time::UnixTime;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::{Error, Kind, LONGEST, Subject, TokenRequest, unverified_issuer};
+use super::{Error, Kind, LONGEST, Names, Parts, Subject, TokenRequest, issuer_of};
 use crate::identity::add;
 use crate::oauth::domain::OutgoingGrants;
 use crate::oauth::grant::code;
@@ -77,7 +77,7 @@ impl Subject {
     ) -> Result<Self, Error> {
         let TokenRequest { client, now, .. } = *request;
         let own = server.base.as_str();
-        let issuer = unverified_issuer(text).ok_or_else(|| bad("it is no ID token"))?;
+        let issuer = issuer_of(text).ok_or_else(|| bad("it is no ID token"))?;
         let scopes = rules.id_tokens.get(&issuer).ok_or(Error::Target)?;
         let (payload, due) = match issuer == own {
             true => (server.own_id_token(text, now)?, client.client_id.as_str()),
@@ -122,27 +122,26 @@ impl Subject {
             _ => claims.sub,
         };
         let scope: Vec<&str> = scopes.iter().map(String::as_str).collect();
-        let mut named = Self {
-            kind: Kind::AccessToken,
-            issuer: None,
-            stated: None,
-            by_id_token: true,
+        let jti = claims.further.get("jti").and_then(Value::as_str);
+        let parts = Parts {
+            names: Names {
+                iss: Some(claims.iss),
+                jti: jti.map(str::to_owned),
+                txn: None,
+            },
             subject,
             caller: client.client_id.clone(),
             from: issuer,
             issued: issued.as_secs(),
             not_before: claims.nbf,
             exp: end.as_secs(),
-            grant: None,
-            login: Some(claims.login),
-            details: Vec::new(),
-            act: None,
-            transaction: None,
-            unspent: None,
-            payload: Vec::new(),
         };
-        named.payload = named.as_access_token(own, &scope.join(" "))?;
-        Ok(named)
+        let named = Self {
+            is_id_token: true,
+            login: Some(claims.login),
+            ..Self::new(Kind::AccessToken, parts)
+        };
+        named.with_access_claims(own, &scope.join(" "))
     }
 
     /// Reads a refresh token, which stays good. The rules have a table for one of its resources.
@@ -166,32 +165,33 @@ impl Subject {
         };
         let scopes = grant.rights.get(from).into_iter().flatten();
         let scopes: Vec<&str> = scopes.map(String::as_str).collect();
-        let mut named = Self {
-            kind: Kind::AccessToken,
-            issuer: None,
-            stated: None,
-            by_id_token: false,
+        let own = server.base.as_str();
+        let parts = Parts {
+            names: Names {
+                iss: Some(own.to_owned()),
+                // The tokens of the grant begin with it.
+                jti: Some(id.clone()),
+                txn: None,
+            },
             subject: grant.subject.clone(),
             caller: grant.client_id.clone(),
             from: from.clone(),
             issued: grant.began,
             not_before: None,
             exp: grant.end,
+        };
+        let named = Self {
             grant: Some(id),
             details: details::at(&grant.details, from),
             login: Some(grant.login.clone()),
-            act: None,
-            transaction: None,
-            unspent: None,
-            payload: Vec::new(),
+            ..Self::new(Kind::AccessToken, parts)
         };
-        named.payload = named.as_access_token(server.base.as_str(), &scopes.join(" "))?;
-        Ok(named)
+        named.with_access_claims(own, &scopes.join(" "))
     }
 
-    /// Returns the claims of the access token that stands for it: what the user allowed the client,
-    /// or the operator for the client's users.
-    fn as_access_token(&self, own: &str, scope: &str) -> Result<Vec<u8>, Error> {
+    /// Adds the claims of the access token that stands for it: what the user allowed the client, or
+    /// the operator for the client and its users.
+    pub(super) fn with_access_claims(mut self, own: &str, scope: &str) -> Result<Self, Error> {
         let mut claims = Map::new();
         for (name, value) in [
             ("iss", json!(own)),
@@ -216,7 +216,8 @@ impl Subject {
             let details = Value::Array(self.details.clone());
             claims.insert("authorization_details".to_owned(), details);
         }
-        serde_json::to_vec(&claims).map_err(Error::unavailable)
+        self.payload = serde_json::to_vec(&claims).map_err(Error::unavailable)?;
+        Ok(self)
     }
 }
 

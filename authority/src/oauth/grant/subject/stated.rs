@@ -9,17 +9,15 @@ use aims_jose::json;
 use aims_jose::jws::{Unverified, Verified};
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
 use aims_jose::key::VerifyingKey;
-use aims_jose::random::id128;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::assertion::{MAX_ID, MAX_LIFETIME};
 use aims_oauth_wire::delegate::Kind;
 use aims_oauth_wire::names::ScopeSet;
 use aims_replay::{ReplayKey, Validity};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::super::transaction::LIFETIME;
-use super::{AuthorizationServer, Error, LONGEST, Subject};
+use super::{AuthorizationServer, Error, LONGEST, Names, Parts, Subject};
 use crate::identity::add;
 use crate::oauth::Authenticated;
 use crate::oauth::resource::{ClientMatcher, Registry};
@@ -209,6 +207,8 @@ struct Unsigned {
 /// The content of a verified statement.
 struct Stated {
     form: Statement,
+    /// Unsigned JSON has none.
+    names: Names,
     subject: String,
     issued: UnixTime,
     not_before: Option<NumericDate>,
@@ -269,38 +269,21 @@ impl Subject {
     ) -> Result<Self, Error> {
         let (own, scope) = (server.base.as_str(), rules.scope());
         let scope = scope.map_err(Error::unavailable)?.to_string();
-        let mut claims = json!({
-            "iss": own,
-            "sub": stated.subject,
-            "aud": own,
-            "client_id": client.client_id,
-            "iat": stated.issued.as_secs(),
-            "exp": stated.expires.as_secs(),
-            "jti": id128(server.random).map_err(Error::unavailable)?,
-            "scope": scope,
-        });
-        if let (Some(begins), Some(claims)) = (stated.not_before, claims.as_object_mut()) {
-            claims.insert("nbf".to_owned(), begins.as_secs().into());
-        }
-        Ok(Self {
-            kind: Kind::AccessToken,
-            issuer: None,
-            stated: Some(stated.form),
-            by_id_token: false,
+        let parts = Parts {
+            names: stated.names,
             subject: stated.subject,
             caller: client.client_id.clone(),
             from: own.to_owned(),
             issued: stated.issued.as_secs(),
             not_before: stated.not_before,
             exp: stated.expires.as_secs(),
-            grant: None,
-            login: None,
-            details: Vec::new(),
-            act: None,
-            transaction: None,
+        };
+        let named = Self {
+            stated: Some(stated.form),
             unspent: stated.unspent,
-            payload: claims.to_string().into_bytes(),
-        })
+            ..Self::new(Kind::AccessToken, parts)
+        };
+        named.with_access_claims(own, &scope)
     }
 }
 
@@ -313,6 +296,7 @@ fn unsigned(text: &str, now: UnixTime) -> Result<Stated, Error> {
     let read = read.map_err(|_unexplained| bad("it is no JSON object with exactly sub"))?;
     Ok(Stated {
         form: Statement::UnsignedJson,
+        names: Names::default(),
         subject: read.sub,
         issued: now,
         not_before: None,
@@ -369,6 +353,11 @@ fn signed(
                 rules.skew().remember_until(claims.exp.as_secs()),
             ),
         }),
+        names: Names {
+            iss: Some(claims.iss),
+            jti: Some(claims.jti),
+            txn: None,
+        },
         subject: claims.sub,
     })
 }
