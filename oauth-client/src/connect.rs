@@ -13,6 +13,7 @@ use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::{MetadataSigner, ServerMetadata};
 use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 
+use crate::error::BoxError;
 use crate::grant::details;
 use crate::source::drop_stored;
 use crate::store::TokenStore;
@@ -36,7 +37,6 @@ pub use connection::Connection;
 pub use explanation::Explanation;
 pub use way::Way;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Assertions = dyn Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync;
 type Keys = dyn Fn(&Issuer) -> Option<DpopKey> + Send + Sync;
 type Tell = dyn Fn(&Progress<'_>) + Send + Sync;

@@ -14,6 +14,9 @@ use aims_oauth_wire::token::TokenError;
 
 pub use self::class::ErrorClass;
 
+/// The error of a function that the program gives.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Error returned when no token was obtained, or no authorization server was found.
 ///
 /// No message contains a token. No message repeats its source; [`aims_jose::Chain`] prints both.

@@ -16,6 +16,7 @@ mod identity;
 mod introspection;
 #[cfg(feature = "tokio")]
 mod known_server;
+mod retry_after;
 mod revocation;
 #[cfg(feature = "http-signature")]
 mod signature;

@@ -17,9 +17,9 @@ use aims_oauth_wire::token::TokenRequest;
 use aims_wimse_cred::{Identity, IdentitySource};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
+use crate::error::BoxError;
 use crate::{Error, OfIdentity};
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Wire = aims_oauth_wire::Error;
 
 /// The header field of the credential (draft-ietf-wimse-workload-creds §5.1.1).

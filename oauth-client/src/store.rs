@@ -35,6 +35,8 @@ pub use sqlite::SqliteStore;
 
 /// The default maximum number of values in a store.
 const CAPACITY: usize = 10_000;
+/// The maximum number of attempts to change a value that others change, too.
+pub(crate) const ATTEMPTS: usize = 32;
 
 /// The future of a [`TokenStore`].
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aims::fetch::{Fetch as _, Fetcher};
+use aims::fetch::Fetcher;
 use aims::jose::alg::Algorithm;
 use aims::jose::jws::{SigningInput, Unverified};
 use aims::jose::key::SigningKey;
@@ -12,7 +12,7 @@ use aims::jose::time::{SystemClock, UnixTime};
 use aims::jose::{json, provider, random};
 use aims::oauth_client::{
     AuthorizationCode, AuthorizationRequest, ClientMetadata, DeviceRequest, DpopKey, Error,
-    MemoryStore, Refresh, Registered, RegistrationFlow, Target, Token, TokenFlow, TokenRules,
+    ManagementFlow, MemoryStore, Refresh, RegistrationFlow, Target, Token, TokenFlow, TokenRules,
     TokenSource, TokenStore, UserGrant, drive,
 };
 use aims::oauth_wire::client_auth::{Attestation, AttestedClient, Authenticate, PublicClient};
@@ -358,17 +358,14 @@ impl World {
             .await?;
         let token = self.source(client.clone()).redeem(granted).await;
         self.table.row("it logs a user in", "ok", &code(token));
-        let delete = registered.delete()?.ok_or("no management")?;
-        let answer = self.fetcher.send(delete).await?;
-        self.table.row(
-            "it is deleted",
-            "204",
-            &answer.status().as_u16().to_string(),
-        );
-        let delete = registered.delete()?.ok_or("no management")?;
-        let gone = Registered::is_gone(&self.fetcher.send(delete).await?);
-        self.table
-            .row("the server has forgotten it", "true", &gone.to_string());
+        for (step, expected) in [
+            ("it is deleted", "ok"),
+            ("the server has forgotten it", "client.registration_gone"),
+        ] {
+            let delete = ManagementFlow::delete(&registered)?;
+            let deleted = drive(delete, &self.fetcher, &SystemClock::new()).await;
+            self.table.row(step, expected, &code(deleted));
+        }
         let request = Self::request(scopes)?;
         let (server, now) = (Arc::clone(&self.server), UnixTime::now());
         let first = request.begin(Arc::new(client), server, None, random::SYSTEM, now)?;

@@ -6,7 +6,7 @@ use aims_jose::json;
 use aims_jose::jws::Unverified;
 use aims_jose::jwt::{Audience, NumericDate};
 use aims_jose::secret::SecretText;
-use aims_jose::time::UnixTime;
+use aims_jose::time::{Skew, UnixTime};
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{ClientId, Issuer};
 use aims_oauth_wire::token::{TokenRequest, TokenResponse};
@@ -29,9 +29,6 @@ pub struct AuthorizationCode {
     pub(super) issuer: Issuer,
     pub(super) client: ClientId,
 }
-
-/// The seconds by which the clock of the server may be behind.
-const LEEWAY: u64 = 60;
 
 #[derive(Deserialize)]
 struct IdToken<'a> {
@@ -85,7 +82,7 @@ impl Grant for AuthorizationCode {
             Err(_malformed) => "it is malformed",
             Ok(it) if it.iss != self.issuer.as_str() => "it is of another issuer",
             Ok(it) if !it.aud.contains(self.client.as_str()) => "it is for another client",
-            Ok(it) if it.exp.as_secs().saturating_add(LEEWAY) <= now.as_secs() => "it has expired",
+            Ok(it) if Skew::MAX.has_ended(it.exp.as_secs(), now.as_secs()) => "it has expired",
             Ok(it) if self.nonce.is_some() && it.nonce != self.nonce => "it is of another request",
             Ok(_) => return Ok(()),
         };

@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::{Authorizing, Receive, ReceiveFuture, Receiving, RedirectUri};
 use crate::Error;
+use crate::error::BoxError;
 
 /// The path of the redirect URI.
 const PATH: &str = "/callback";
@@ -22,7 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the listener stays for the page at the end.
 const PARTING: Duration = Duration::from_secs(5);
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Open = dyn Fn(&str) -> Result<(), BoxError> + Send + Sync;
 
 /// Receives the answer of a browser on this machine: at `http://127.0.0.1` on a free port, which is

@@ -7,13 +7,11 @@ use aims_oauth_wire::names::Resource;
 
 use super::Settings;
 use super::find::Found;
-use crate::store::{StoreKey, StoredValue};
+use crate::store::{ATTEMPTS, StoreKey, StoredValue};
 use crate::{DpopKey, Error};
 
 /// The algorithm of the keys that a connector generates.
 const OWN: Algorithm = Algorithm::Es256;
-/// The maximum number of attempts to store a key that others store, too.
-const ATTEMPTS: usize = 32;
 
 /// The metadata of a tool about DPoP (RFC 9728 §2).
 #[derive(Clone, Debug)]

@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_jose::time::until;
 use aims_oauth_wire::token::TokenError;
 
 use super::way::{is_named, is_of_server};
 use super::{Connection, Progress};
+use crate::error::BoxError;
 use crate::grant::unshowable;
 use crate::step::drive;
 use crate::{DeviceLogin, DeviceRequest, Error, Target, Token};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 type Function = dyn Fn(&DeviceLogin) -> Result<(), BoxError> + Send + Sync;
 
@@ -54,11 +54,8 @@ impl Connection {
             expires: login.expires(),
         });
         (show.0)(&login).map_err(|source| Error::Browser(Arc::from(source)))?;
-        let left = login
-            .expires()
-            .as_secs()
-            .saturating_sub(settings.clock.now().as_secs());
-        let most = Duration::from_secs(left).min(LONGEST).saturating_add(GRACE);
+        let left = until(login.expires(), settings.clock.now());
+        let most = left.min(LONGEST).saturating_add(GRACE);
         let redeemed = inner.source.redeem_within(login.into_grant(), most).await;
         let token = redeemed.map_err(|error| match error.refusal().map(TokenError::error) {
             Some("expired_token" | "authorization_pending" | "slow_down") => Error::LoginTimeout,

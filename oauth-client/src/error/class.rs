@@ -58,9 +58,10 @@ impl Error {
         match self {
             Self::BackingOff { last } => last.class(),
             Self::NeedsUser { .. } | Self::LoginTimeout | Self::Cancelled => ErrorClass::NeedsUser,
-            Self::GrantType | Self::UnsupportedServer { .. } | Self::NotServed { .. } => {
-                ErrorClass::Rejected
-            }
+            Self::GrantType
+            | Self::UnsupportedServer { .. }
+            | Self::NotServed { .. }
+            | Self::RegistrationGone => ErrorClass::Rejected,
             Self::ScopeNotAllowed { .. } | Self::NoServer { .. } | Self::StoreContent => {
                 ErrorClass::Local
             }

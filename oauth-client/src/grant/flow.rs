@@ -9,13 +9,13 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::token::TokenResponse;
-use http::header::RETRY_AFTER;
-use http::{Response, StatusCode};
+use http::StatusCode;
 
 use super::certificate;
 use super::pending::{Received, access_token, write};
 use super::{Grant, TokenRules};
 use crate::call::{Called, ServerCall};
+use crate::retry_after::retry_after;
 use crate::{DpopKey, Error, Event, Flow, Step, Token};
 
 /// A grant as a [`Flow`]: one request, or several for a grant that polls.
@@ -131,7 +131,7 @@ impl<T> TokenFlow<T> {
             // It is as if no answer had arrived.
             wait = self.grant.poll_unanswered(self.waited, now);
         }
-        let asked = retry_after(&called.answer);
+        let asked = retry_after(&called.answer, now).map(|it| it.min(MAX_ASKED));
         let wait = wait.map(|wait| asked.map_or(wait, |asked| wait.max(asked)));
         self.wait(wait, called.call, error)
     }
@@ -188,14 +188,6 @@ const FAILURES: [&str; 2] = ["server_error", "temporarily_unavailable"];
 
 /// The maximum pause that a server can ask for.
 const MAX_ASKED: Duration = Duration::from_secs(300);
-
-/// Returns the pause that the server asks for, in seconds (RFC 9110 §10.2.3).
-fn retry_after(answer: &Response<Vec<u8>>) -> Option<Duration> {
-    let mut fields = answer.headers().get_all(RETRY_AFTER).iter();
-    let field = fields.next().filter(|_| fields.next().is_none())?;
-    let seconds = field.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds).min(MAX_ASKED))
-}
 
 /// Returns whether the server failed or is busy.
 fn is_transient(status: StatusCode) -> bool {

@@ -10,11 +10,11 @@ use aims_oauth_wire::names::Issuer;
 use aims_oauth_wire::token::TokenRequest;
 
 use super::{Grant, IdJag, JwtGrant, Target, USER};
+use crate::error::BoxError;
 
 /// The grant type (RFC 7523 §2.1).
 pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Source = dyn Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync;
 
 /// The grant by the assertion of another party: a platform that identifies its workload, an

@@ -80,7 +80,7 @@ impl ManagementFlow {
     ) -> Result<Step<Option<Registered>, Self>, Error> {
         let own = &registered.management;
         let (Some(endpoint), Some(token)) = (&own.endpoint, &own.token) else {
-            return Err(unusable("the server gave no management of it (RFC 7592)")());
+            return Err(unusable("the server gave no management of it (RFC 7592)"));
         };
         let mut request = request(method, endpoint, Some(token))?;
         if let Action::Update(metadata) = &action {
@@ -95,7 +95,8 @@ impl ManagementFlow {
     }
 
     fn finish(self, answer: &Response<Vec<u8>>) -> Result<Option<Registered>, Error> {
-        if Registered::is_gone(answer) {
+        // The client is not registered any more (§2).
+        if let StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND = answer.status() {
             return Err(Error::RegistrationGone);
         }
         let is_permitted = !matches!(
@@ -103,7 +104,7 @@ impl ManagementFlow {
             StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED
         );
         if !is_permitted {
-            return Err(unusable("the server does not permit this management of it")());
+            return Err(unusable("the server does not permit this management of it"));
         }
         if !answer.status().is_success() {
             return Err(refused(answer, &self.rules));
@@ -116,10 +117,10 @@ impl ManagementFlow {
         };
         let mut new = Registered::parse(answer.body(), old.issuer, &old.method)?;
         if new.client != old.client {
-            return Err(unusable("the answer is about another client")());
+            return Err(unusable("the answer is about another client"));
         }
         if new.method != old.method {
-            return Err(unusable("the server changed the way of authentication")());
+            return Err(unusable("the server changed the way of authentication"));
         }
         if let Some(asked) = asked {
             new.expect_within(&asked, &old.method)?;

@@ -14,7 +14,7 @@ use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::names::{ClientId, Endpoint, Issuer};
 use aims_oauth_wire::token::{ResponseRules, TokenError};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response};
 use serde::Deserialize;
 
 use super::ClientMetadata;
@@ -130,9 +130,9 @@ impl Flow for RegistrationFlow {
 impl Registered {
     /// Reads the answer of a server. `asked` is the method of authentication in the request.
     pub(super) fn parse(body: &[u8], issuer: Issuer, asked: &str) -> Result<Self, Error> {
-        let unusable = unusable("the answer has no usable `client_id`");
-        let read: Response7591 = json::from_document(body).map_err(|_malformed| unusable())?;
-        let client = read.client_id.parse().map_err(|_malformed| unusable())?;
+        let no_client = || unusable("the answer has no usable `client_id`");
+        let read: Response7591 = json::from_document(body).map_err(|_malformed| no_client())?;
+        let client = read.client_id.parse().map_err(|_malformed| no_client())?;
         let secret = read.client_secret.filter(|it| !it.is_empty());
         let method = read.token_endpoint_auth_method;
         // Some servers give a secret to a public client and do not say how it is used. The default
@@ -167,16 +167,16 @@ impl Registered {
         if let Some(uris) = &self.redirect_uris {
             let is_asked = |uri: &str| asked_uris.iter().any(|it| is_same_redirect(it, uri));
             if !uris.iter().all(|uri| is_asked(uri)) {
-                return Err(unusable("the server added a redirect URI")());
+                return Err(unusable("the server added a redirect URI"));
             }
             if uris.is_empty() && !asked_uris.is_empty() {
-                return Err(unusable("the server registered no redirect URI")());
+                return Err(unusable("the server registered no redirect URI"));
             }
         }
         let added = |grant: &str| grant != "refresh_token" && !asked.has_grant(grant);
         let grants = self.grant_types.as_deref().unwrap_or_default();
         if grants.iter().any(|grant| added(grant)) {
-            return Err(unusable("the server added a grant type")());
+            return Err(unusable("the server added a grant type"));
         }
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Registered {
         }
         Err(unusable(
             "the server chose another way of authentication than the client asked for",
-        )())
+        ))
     }
 
     /// Checks that the client may use a grant and a redirect URI, which it asked for.
@@ -210,14 +210,14 @@ impl Registered {
         if grants.is_some_and(|all| !all.iter().any(|it| **it == *grant_type)) {
             return Err(unusable(
                 "the server registered the client without the grant type",
-            )());
+            ));
         }
         let is_registered = |uri: &RedirectUri| {
             let uris = self.redirect_uris.as_ref();
             uris.is_none_or(|all| all.iter().any(|it| is_same_redirect(it, uri.as_str())))
         };
         if redirect.is_some_and(|uri| !is_registered(uri)) {
-            return Err(unusable("the server did not register the redirect URI")());
+            return Err(unusable("the server did not register the redirect URI"));
         }
         Ok(())
     }
@@ -301,10 +301,10 @@ impl Registered {
             ("none", _) => Ok(Arc::new(PublicClient::new(client))),
             ("private_key_jwt", _) => Err(unusable(
                 "it needs the client's key; give it to `Identities::register_with_key`",
-            )()),
+            )),
             _ => Err(unusable(
                 "the server chose an authentication that the client does not have",
-            )()),
+            )),
         }
     }
 
@@ -322,28 +322,6 @@ impl Registered {
             }
             _ => self.client(),
         }
-    }
-
-    /// Prepares the deletion of the registration (RFC 7592 §2.3), or returns `None` if the server
-    /// has no management. The server answers 204.
-    ///
-    /// # Errors
-    ///
-    /// `oauth.endpoint` if the URL cannot be requested.
-    pub fn delete(&self) -> Result<Option<Request<Vec<u8>>>, Error> {
-        let (endpoint, token) = (&self.management.endpoint, &self.management.token);
-        let managed = endpoint.as_ref().zip(token.as_ref());
-        let deletion = managed.map(|(url, token)| request(Method::DELETE, url, Some(token)));
-        deletion.transpose()
-    }
-
-    /// Returns whether an answer says that the client is not registered any more (RFC 7592 §2).
-    #[must_use]
-    pub fn is_gone(answer: &Response<Vec<u8>>) -> bool {
-        matches!(
-            answer.status(),
-            StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND
-        )
     }
 }
 
@@ -370,15 +348,15 @@ fn is_same_redirect(one: &str, other: &str) -> bool {
     one == other || both.is_some_and(|(one, other)| one == other)
 }
 
-pub(super) fn unusable(reason: &'static str) -> impl Fn() -> Error {
-    move || Error::Registration { reason }
+pub(super) const fn unusable(reason: &'static str) -> Error {
+    Error::Registration { reason }
 }
 
 /// Reads the refusal of a server.
 pub(super) fn refused(answer: &Response<Vec<u8>>, rules: &ResponseRules) -> Error {
     match TokenError::parse_with(answer.body(), rules) {
         Ok(refused) => Error::RegistrationRefused(Box::new(refused)),
-        Err(_other) => unusable("the server answered without an error of RFC 7591")(),
+        Err(_other) => unusable("the server answered without an error of RFC 7591"),
     }
 }
 
@@ -397,7 +375,7 @@ pub(super) fn request(
         let value = SecretText::new(["Bearer ", token.expose()].concat());
         let value = HeaderValue::from_str(value.expose());
         let mut value = value.map_err(|_malformed| {
-            unusable("the registration access token cannot be in a header field")()
+            unusable("the registration access token cannot be in a header field")
         })?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);

@@ -11,7 +11,7 @@ use super::shared::group_of;
 use super::{Asker, TokenSource};
 use crate::grant::CLIENT_CREDENTIALS;
 use crate::step::drive;
-use crate::store::{Owner, Record, TokenStore};
+use crate::store::{ATTEMPTS, Owner, Record, TokenStore};
 use crate::token::User;
 use crate::{Error, Grant, RevocationFlow, StoreKey, Target};
 
@@ -24,9 +24,6 @@ struct Removed {
     of: Owner,
     token: ToRevoke,
 }
-
-/// The maximum number of attempts to remove a value that others change.
-const ATTEMPTS: usize = 32;
 
 /// A signal of an authorization server that revokes tokens, such as a logout token (OpenID Connect
 /// Back-Channel Logout) or a security event (CAEP, RISC). Verify the signal first.

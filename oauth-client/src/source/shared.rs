@@ -9,7 +9,7 @@ use aims_jose::time::{self, UnixTime};
 
 use super::slot::{Failed, Kept, Leased, Slot, Unsaved};
 use super::{Asker, Grant};
-use crate::store::{Lease, Owner, Record, StoreKey, TokenStore};
+use crate::store::{ATTEMPTS, Lease, Owner, Record, StoreKey, TokenStore};
 use crate::{Error, Refresh, Target, Token};
 
 /// The time between two looks at a token that another program renews.
@@ -19,8 +19,6 @@ const LEFT: Duration = Duration::from_secs(10);
 /// The number of attempts to store a new token at once, and the first pause between them.
 const SAVES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(100);
-/// The maximum number of attempts to replace a value that others change.
-const ATTEMPTS: usize = 32;
 
 /// Returns the group of the keys of a server.
 pub(super) fn group_of(issuer: &str) -> String {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use aims_fetch::Backoff;
 use aims_jose::random::SecureRandom;
 use aims_jose::time::UnixTime;
-use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
+
+use crate::retry_after::retry_after;
 
 /// The default pauses: 1 s, 2 s, 4 s, … 60 s.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
@@ -33,26 +34,12 @@ fn number(random: &dyn SecureRandom) -> u64 {
         .map_or(0, |()| u64::from_le_bytes(bytes))
 }
 
-/// Returns the `Retry-After` of a 429 or 503, in seconds or as a date (RFC 9110 §10.2.3, RFC 6585
-/// §4). Returns `None` if it is malformed or repeated.
+/// Returns the `Retry-After` of a 429 or 503 (RFC 9110 §10.2.3, RFC 6585 §4).
 pub(super) fn asked_for(answer: &Response<Vec<u8>>, now: UnixTime) -> Option<Duration> {
     let busy = [
         StatusCode::TOO_MANY_REQUESTS,
         StatusCode::SERVICE_UNAVAILABLE,
     ];
-    let mut values = answer.headers().get_all(RETRY_AFTER).iter();
-    let (Some(value), None) = (values.next(), values.next()) else {
-        return None;
-    };
-    let text = value
-        .to_str()
-        .ok()
-        .filter(|_| busy.contains(&answer.status()))?;
-    if text.bytes().all(|it| it.is_ascii_digit()) {
-        // A number with too many digits is a long time.
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
-    }
-    let date = httpdate::parse_http_date(text).ok()?;
-    let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
-    Some(date.saturating_sub(Duration::from_secs(now.as_secs())))
+    busy.contains(&answer.status())
+        .then(|| retry_after(answer, now))?
 }

@@ -26,6 +26,7 @@ fn each_error_has_a_class() {
         (by_browser("access_denied"), Rejected, false, false),
         (registered("invalid_redirect_uri"), Rejected, false, false),
         (Error::GrantType, Rejected, false, false),
+        (Error::RegistrationGone, Rejected, false, false),
         (refused("authorization_pending"), Pending, false, true),
         (refused("slow_down"), Pending, false, true),
         (refused("temporarily_unavailable"), Transient, false, true),

@@ -147,7 +147,10 @@ async fn a_user_code_is_asked_for() {
     assert!(script.requests().is_empty());
 }
 
-/// CIBA-06: a poll waits as long as `Retry-After` says, and within bounds.
+/// 25 seconds after `NOW`.
+const LATER: &str = "Fri, 15 Jan 2027 08:00:25 GMT";
+
+/// CIBA-06: a poll waits as long as `Retry-After` says, in seconds or by a date, and within bounds.
 #[tokio::test(start_paused = true)]
 async fn a_poll_waits_as_the_server_asks() {
     for (status, error, field, expected) in [
@@ -157,6 +160,8 @@ async fn a_poll_waits_as_the_server_asks() {
         (503, "temporarily_unavailable", Some("30"), 30),
         (503, "temporarily_unavailable", Some("100000"), 300),
         (503, "temporarily_unavailable", Some("soon"), 10),
+        (503, "temporarily_unavailable", Some(""), 10),
+        (503, "temporarily_unavailable", Some(LATER), 25),
     ] {
         let mut busy = json_answer(status, &json!({ "error": error }));
         if let Some(field) = field {

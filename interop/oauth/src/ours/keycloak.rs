@@ -12,8 +12,8 @@ use aims::jose::secret::SecretText;
 use aims::jose::{provider, random};
 use aims::oauth_client::{
     ActorToken, BackchannelRequest, ClientCredentials, ClientMetadata, Connector, Delegation,
-    DpopKey, Grant, Identities, Impersonation, JwtBearer, Loopback, Registered, RegistrationFlow,
-    SubjectToken, Target, Token, TokenRules,
+    DpopKey, Grant, Identities, Impersonation, JwtBearer, Loopback, ManagementFlow,
+    RegistrationFlow, SubjectToken, Target, Token, TokenRules,
 };
 use aims::oauth_wire::client_auth::{PublicClient, SpiffeJwt};
 use aims::oauth_wire::names::{Issuer, Resource};
@@ -576,17 +576,13 @@ impl World<'_> {
         self.table.row(step, "client.registration_refused", &seen);
         let registered = self.server.drive(begin(Some(access))?).await?;
         self.table.row("with one (RFC 7591)", "ok", "ok");
-        let removal = registered.delete()?.ok_or("no registration management")?;
-        let answer = self.server.fetcher.send(removal.clone()).await?;
-        let step = "the registration is removed (RFC 7592)";
-        self.table.row(step, "204", answer.status().as_str());
-        let again = self.server.fetcher.send(removal).await?;
-        let gone = if Registered::is_gone(&again) {
-            "gone"
-        } else {
-            "there"
-        };
-        self.table.row("removed once more", "gone", gone);
+        for (step, expected) in [
+            ("the registration is removed (RFC 7592)", "ok"),
+            ("removed once more", "client.registration_gone"),
+        ] {
+            let removed = self.server.drive(ManagementFlow::delete(&registered)?);
+            self.table.row(step, expected, &outcome(removed.await));
+        }
         Ok(())
     }
 
