@@ -29,22 +29,24 @@ pub(super) enum Tokens {
 
 pub(super) struct Connected {
     connector: Connector,
-    connection: Mutex<Option<Made>>,
+    connection: Mutex<Option<Numbered>>,
     /// The refused token for which the metadata of the tool was read anew last. Locked while they
     /// are read, so that parallel refusals of one token cause one look.
-    looked: Mutex<Option<Fingerprint>>,
+    checked_token: Mutex<Option<Fingerprint>>,
 }
 
 /// A connection, and how many were made before it.
 #[derive(Clone)]
-struct Made {
+struct Numbered {
     connection: Connection,
     number: u64,
 }
 
 /// Whether a request has caused a new connection already. It causes one at most.
 #[derive(Default)]
-pub(super) struct Reconnected(bool);
+pub(super) struct Reconnected {
+    has_reconnected: bool,
+}
 
 /// The demand of a refusal.
 #[derive(Clone, Debug)]
@@ -192,22 +194,26 @@ impl Connected {
         self.made().await.map(|made| made.connection)
     }
 
-    async fn made(&self) -> Option<Made> {
+    async fn made(&self) -> Option<Numbered> {
         self.connection.lock().await.clone()
     }
 
     /// Returns the connection. The first call makes it, by the challenges of the tool.
-    async fn connect(&self, tool: &Resource, challenges: &Challenges) -> Result<Made, Error> {
+    async fn connect(&self, tool: &Resource, challenges: &Challenges) -> Result<Numbered, Error> {
         let mut made = self.connection.lock().await;
         if let Some(made) = &*made {
             return Ok(made.clone());
         }
         let connection = self.connector.connect(tool, challenges).await?;
-        Ok(made.insert(Made::of(connection, 0)).clone())
+        Ok(made.insert(Numbered::of(connection, 0)).clone())
     }
 
     /// Replaces a connection. If that was done meanwhile, returns the new one.
-    async fn reconnect(&self, earlier: &Made, challenges: &Challenges) -> Result<Made, Error> {
+    async fn reconnect(
+        &self,
+        earlier: &Numbered,
+        challenges: &Challenges,
+    ) -> Result<Numbered, Error> {
         let mut current = self.connection.lock().await;
         if let Some(made) = &*current
             && made.number != earlier.number
@@ -216,7 +222,7 @@ impl Connected {
         }
         let connection = earlier.connection.reconnect(challenges).await?;
         let number = earlier.number.wrapping_add(1);
-        Ok(current.insert(Made::of(connection, number)).clone())
+        Ok(current.insert(Numbered::of(connection, number)).clone())
     }
 
     /// Returns the connection after a refusal: the first one, or a new one if the tool has moved to
@@ -226,20 +232,20 @@ impl Connected {
         tool: &Resource,
         challenges: &Challenges,
         refused: Option<&Token>,
-    ) -> Result<Made, Error> {
+    ) -> Result<Numbered, Error> {
         let made = self.connect(tool, challenges).await?;
         let Some(refused) = refused.map(Token::fingerprint) else {
             return Ok(made);
         };
-        let mut looked = self.looked.lock().await;
-        if *looked == Some(refused) {
+        let mut checked = self.checked_token.lock().await;
+        if *checked == Some(refused) {
             return self.connect(tool, challenges).await;
         }
         let made = match made.connection.is_current(challenges).await? {
             true => made,
             false => self.reconnect(&made, challenges).await?,
         };
-        *looked = Some(refused);
+        *checked = Some(refused);
         Ok(made)
     }
 
@@ -247,16 +253,16 @@ impl Connected {
     /// or by the answer of the server.
     async fn token(
         &self,
-        mut made: Made,
+        mut made: Numbered,
         reconnected: &mut Reconnected,
     ) -> Result<Arc<Token>, Error> {
-        if made.connection.has_ended() && !reconnected.0 {
-            reconnected.0 = true;
+        if made.connection.has_ended() && !reconnected.has_reconnected {
+            reconnected.has_reconnected = true;
             made = self.reconnect(&made, &Challenges::default()).await?;
         }
         match made.connection.token().await {
-            Err(_) if made.connection.has_ended() && !reconnected.0 => {
-                reconnected.0 = true;
+            Err(_) if made.connection.has_ended() && !reconnected.has_reconnected => {
+                reconnected.has_reconnected = true;
                 let made = self.reconnect(&made, &Challenges::default()).await?;
                 Ok(made.connection.token().await?)
             }
@@ -265,7 +271,7 @@ impl Connected {
     }
 }
 
-impl Made {
+impl Numbered {
     const fn of(connection: Connection, number: u64) -> Self {
         Self { connection, number }
     }
@@ -323,7 +329,7 @@ impl<T> AgentBuilder<T> {
         let connected = Connected {
             connector,
             connection: Mutex::default(),
-            looked: Mutex::default(),
+            checked_token: Mutex::default(),
         };
         self.tokens.push(Authorization {
             resource: tool,
@@ -381,13 +387,13 @@ impl Agent {
         };
         let (tool, challenges) = (
             &authorization.resource,
-            self.knock(uri, authorization).await,
+            self.fetch_challenges(uri, authorization).await,
         );
         Ok(Some(connected.connector.explain(tool, &challenges).await?))
     }
 
     /// Returns the challenges of a tool to a request without a token, or none if it has none.
-    async fn knock(&self, uri: Uri, authorization: &Authorization) -> Challenges {
+    async fn fetch_challenges(&self, uri: Uri, authorization: &Authorization) -> Challenges {
         let mut request = Request::new(());
         *request.uri_mut() = uri;
         let (head, ()) = request.into_parts();
