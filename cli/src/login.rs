@@ -10,7 +10,7 @@ use std::sync::Arc;
 use aims_fetch::{Fetch, Fetcher};
 use aims_jose::Chain;
 use aims_jose::provider::AWS_LC;
-use aims_jose::time::UnixTime;
+use aims_jose::time::{UnixTime, until};
 use aims_oauth_client::{
     ClientMetadata, Connection, Connector, Error, FileStore, Identities, Loopback, Progress, Token,
     TokenRules,
@@ -18,7 +18,7 @@ use aims_oauth_client::{
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::client_auth::PublicClient;
 use aims_oauth_wire::names::{Resource, Scope, ScopeSet};
-use http::Request;
+use http::{Request, Response};
 use zeroize::Zeroizing;
 
 use crate::args::{GetToken, Login, Logout, Session};
@@ -83,6 +83,7 @@ pub(crate) fn login(login: &Login) -> Result<Zeroizing<String>, Failure> {
 /// one request.
 pub(crate) fn get(get: &GetToken) -> Result<Zeroizing<String>, Failure> {
     let request = request_of(get)?;
+    let demand = demand_of(get)?;
     let bearer = connector(&get.session)?.by_stored_login();
     let bound = bearer.clone().with_dpop(AWS_LC);
     run(async {
@@ -96,7 +97,7 @@ pub(crate) fn get(get: &GetToken) -> Result<Zeroizing<String>, Failure> {
             }
             token => token?,
         };
-        print(&token, request, get).await
+        print(&token, request, demand.as_ref(), get).await
     })
 }
 
@@ -118,17 +119,28 @@ fn request_of(get: &GetToken) -> Result<Request<()>, Failure> {
         .map_err(|_invalid| Failure::Usage("`--method` or `--uri` is none of HTTP"))
 }
 
+/// Returns the answer by which the tool demands the nonce, if one is given.
+fn demand_of(get: &GetToken) -> Result<Option<Response<()>>, Failure> {
+    let Some(nonce) = &get.nonce else {
+        return Ok(None);
+    };
+    let answer = Response::builder().header("dpop-nonce", nonce).body(());
+    let answer = answer.map_err(|_invalid| {
+        Failure::Usage(
+            "`--nonce` must be the value of a header field, as in the answer of the tool",
+        )
+    })?;
+    Ok(Some(answer))
+}
+
 async fn print(
     token: &Token,
     mut request: Request<()>,
+    demand: Option<&Response<()>>,
     get: &GetToken,
 ) -> Result<Zeroizing<String>, Error> {
-    if let Some(nonce) = &get.nonce {
-        let answer = http::Response::builder()
-            .header("dpop-nonce", nonce)
-            .body(());
-        let answer = answer.map_err(|_invalid| Error::TokenType)?;
-        token.demands_nonce(request.uri(), &answer);
+    if let Some(demand) = demand {
+        token.demands_nonce(request.uri(), demand);
     }
     token.authorize(&mut request, UnixTime::now()).await?;
     let value = |name: &str| {
@@ -347,7 +359,7 @@ fn show(progress: &Progress<'_>) {
             issuer,
         } => {
             let issuer = issuer.as_str();
-            let seconds = expires.as_secs().saturating_sub(UnixTime::now().as_secs());
+            let seconds = until(*expires, UnixTime::now()).as_secs();
             let or =
                 complete_url.map(|url| format!("\nor open\n\n    {url}\n\nand compare the code\n"));
             writeln!(

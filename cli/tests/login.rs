@@ -317,6 +317,16 @@ fn a_bound_login() {
         (refused.status.code(), &*refused.stdout),
         (Some(2), &b""[..])
     );
+    for nonce in ["n\n1", "n\u{7f}1"] {
+        let args = [
+            "token", "get", "--method", "POST", "--uri", &uri, "--nonce", nonce,
+        ];
+        let refused = world.run(&args);
+        assert_eq!(refused.status.code(), Some(2), "{nonce:?}");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains("`--nonce` must be"), "{told}");
+        assert!(refused.stdout.is_empty());
+    }
     // A login without a binding is asked for by name, or found where there is no other.
     assert_eq!(
         world.run(&["token", "get", "--bearer"]).status.code(),
