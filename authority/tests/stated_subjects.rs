@@ -208,8 +208,8 @@ fn a_listed_client_states_its_subject() {
     );
 }
 
-/// DEL-15: the log names a self-signed JWT by its own `iss` and `jti`, and unsigned JSON by its hash
-/// alone.
+/// DEL-15: the log names a self-signed JWT by its own `iss` and `jti`, and unsigned JSON by its
+/// hash alone.
 #[test]
 fn the_log_has_the_own_names_of_a_statement() {
     let world = World::new();

@@ -260,8 +260,8 @@ fn a_refresh_token_gives_an_assertion_and_stays() {
     assert!(world.by_refresh_token("agent", next).is_ok());
 }
 
-/// DEL-15: the log names an ID token by its own issuer and `jti`, if it has one, and a refresh token
-/// by its grant.
+/// DEL-15: the log names an ID token by its own issuer and `jti`, if it has one, and a refresh
+/// token by its grant.
 #[test]
 fn the_log_has_the_own_names_of_a_subject_token() {
     let world = World::new();
