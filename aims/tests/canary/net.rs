@@ -71,7 +71,7 @@ impl Net {
             let number = state.tokens;
             let is_bound = request.headers().contains_key("dpop");
             let claims = json!({"iss": ISSUER, "sub": planted("sub"), "aud": "agent",
-                "exp": u64::MAX >> 12});
+                "exp": NOW + 86_400});
             let claims = base64url::encode(claims.to_string().as_bytes());
             (
                 200,
@@ -121,6 +121,7 @@ const METADATA: &str = r#"{"issuer": "https://as.example",
     "revocation_endpoint": "https://as.example/revoke",
     "device_authorization_endpoint": "https://as.example/device",
     "backchannel_authentication_endpoint": "https://as.example/ciba",
+    "backchannel_user_code_parameter_supported": true,
     "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials",
         "urn:ietf:params:oauth:grant-type:device_code", "urn:openid:params:grant-type:ciba"],
     "code_challenge_methods_supported": ["S256"]}"#;
