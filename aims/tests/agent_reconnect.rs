@@ -10,14 +10,17 @@
 
 mod common;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aims::Agent;
 use aims::agent::Error;
 use aims::fetch::{Fetch, FetchFuture};
+use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_client::{
-    Authorizing, ClientMetadata, Connector, Identities, Receive, ReceiveFuture, Receiving,
-    RedirectUri,
+    Authorizing, ClientMetadata, Connector, Identities, MemoryStore, Receive, ReceiveFuture,
+    Receiving, RedirectUri, RevocationSignal,
 };
 use common::{CALL, Calls, ISSUER, NOW, TOOL, Then};
 use http::{Request, Response};
@@ -170,12 +173,31 @@ impl Fetch for Net {
     }
 }
 
+/// A clock that the test sets.
+#[derive(Clone, Debug)]
+struct Set(Arc<AtomicU64>);
+
+impl Clock for Set {
+    fn now(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(self.0.load(Ordering::Relaxed)))
+    }
+}
+
 fn agent(net: &Net) -> Agent {
+    agent_with(net, Then, |it| it)
+}
+
+fn agent_with(
+    net: &Net,
+    clock: impl Clock + 'static,
+    adjust: impl FnOnce(Connector) -> Connector,
+) -> Agent {
     let registered = ClientMetadata::native("app").accept_secret();
     let connector = Connector::new(Identities::new().register(registered), net.clone())
-        .with_clock(Then)
+        .with_clock(clock)
         .accept_issuers([ISSUER.parse().unwrap(), OTHER.parse().unwrap()])
         .by_user(User);
+    let connector = adjust(connector);
     Agent::without_identity()
         .clock(Then)
         .connect(TOOL.parse().unwrap(), connector)
@@ -279,16 +301,40 @@ async fn a_forgotten_registration_is_made_anew() {
 }
 
 /// DCR-03: a registration whose secret has expired is made anew before a token is requested with
-/// it. A secret that has expired at once is tried.
+/// it.
 #[tokio::test]
 async fn an_expired_secret_is_replaced() {
-    for (ends, registrations) in [(0, 1), (NOW + 60, 1), (NOW, 3)] {
+    for (ends, registrations) in [(0, 1), (NOW + 61, 1), (NOW + 60, 2)] {
         let net = Net::new();
         net.set(|it| it.secret_ends = ends);
-        let agent = agent(&net);
+        let clock = Set(Arc::new(AtomicU64::new(NOW)));
+        let agent = agent_with(&net, clock.clone(), |it| it);
         assert_eq!(call(&agent).await.unwrap(), 200);
+        clock.0.store(NOW + 60, Ordering::Relaxed);
+        net.set(|it| it.secret_ends = 0);
         assert_eq!(call(&agent).await.unwrap(), 200);
         let asked = net.asked("https://as.example/register");
         assert_eq!(asked, registrations, "{ends}");
+    }
+    // A secret that has expired at once is refused before a login.
+    let net = Net::new();
+    net.set(|it| it.secret_ends = NOW);
+    let error = call(&agent(&net)).await.unwrap_err();
+    assert_eq!(error.code(), "client.registration");
+    assert_eq!(net.asked("https://as.example/token"), 0);
+}
+
+/// REV-04: a signal of the server that the tool had before drops its tokens in the store.
+#[tokio::test]
+async fn a_signal_reaches_the_tokens_of_an_earlier_server() {
+    let net = Net::new();
+    let store = Arc::new(MemoryStore::new());
+    let agent = agent_with(&net, Then, |it| it.with_store(store));
+    assert_eq!(call(&agent).await.unwrap(), 200);
+    net.set(|it| it.issuer = OTHER);
+    assert_eq!(call(&agent).await.unwrap(), 200);
+    for (issuer, expected) in [(ISSUER, 1), (OTHER, 1), (ISSUER, 0)] {
+        let signal = RevocationSignal::of_issuer(issuer.parse().unwrap());
+        assert_eq!(agent.drop_revoked(&signal).await.unwrap(), expected);
     }
 }

@@ -271,6 +271,22 @@ impl Connected {
     }
 }
 
+impl Connected {
+    /// Drops what a signal revoked: in the connection, and in the store, where tokens of a server
+    /// can be that the tool had before.
+    async fn drop_revoked(
+        &self,
+        revoked: &RevocationSignal,
+    ) -> Result<usize, aims_oauth_client::Error> {
+        let held = match self.connection().await {
+            Some(connection) => connection.drop_revoked(revoked).await,
+            None => Ok(0),
+        };
+        let stored = self.connector.drop_revoked(revoked).await;
+        Ok(held?.saturating_add(stored?))
+    }
+}
+
 impl Numbered {
     const fn of(connection: Connection, number: u64) -> Self {
         Self { connection, number }
@@ -352,10 +368,7 @@ impl Agent {
         for authorization in &self.0.tokens {
             let done = match &authorization.tokens {
                 Tokens::Source { source, .. } => source.drop_revoked(revoked).await,
-                Tokens::Connected(connected) => match connected.connection().await {
-                    Some(connection) => connection.drop_revoked(revoked).await,
-                    None => connected.connector.drop_revoked(revoked).await,
-                },
+                Tokens::Connected(connected) => connected.drop_revoked(revoked).await,
             };
             match done {
                 Ok(count) => dropped = dropped.saturating_add(count),

@@ -82,36 +82,37 @@ pub(super) async fn connect(
     let (mut receiving, mut registration) = (None, None);
     let client = match settings.identities.at(&found.server)? {
         Identity::Registered(client) | Identity::MetadataDocument(client) => client,
-        Identity::Register(mut metadata) => match settings.registered(found.server.issuer()).await?
-        {
-            Some(registered) => {
-                let client = settings.client(&registered)?;
-                registration = Some(Registration::of(registered));
-                client
+        Identity::Register(mut metadata) => {
+            match settings.suitable(&metadata, &found.server, way).await? {
+                Some(registered) => {
+                    let client = settings.client(&registered)?;
+                    registration = Some(Registration::of(registered));
+                    client
+                }
+                None if settings.by_stored => return Err(Error::NeedsUser { last: None }),
+                None => {
+                    if let (Way::User, Some(receive)) = (way, &settings.by_user) {
+                        let begun = receive.begin().await?;
+                        *metadata = metadata.redirect(begun.redirect_uri().clone());
+                        receiving = Some(begun);
+                    }
+                    if way == Way::Device {
+                        *metadata = metadata.grant_types([way.grant_type(), "refresh_token"]);
+                    }
+                    settings.tell(&Progress::Registering(found.server.issuer()));
+                    let redirect = receiving.as_ref().map(|it| it.redirect_uri());
+                    let registered = settings.register(&metadata, &found.server);
+                    let registered = registered.await?;
+                    if metadata.has_grant(way.grant_type()) {
+                        registered.expect_usable(way.grant_type(), redirect)?;
+                    }
+                    settings.keep_registered(&registered).await?;
+                    let client = settings.client(&registered)?;
+                    registration = Some(Registration::of(registered));
+                    client
+                }
             }
-            None if settings.by_stored => return Err(Error::NeedsUser { last: None }),
-            None => {
-                if let (Way::User, Some(receive)) = (way, &settings.by_user) {
-                    let begun = receive.begin().await?;
-                    *metadata = metadata.redirect(begun.redirect_uri().clone());
-                    receiving = Some(begun);
-                }
-                if way == Way::Device {
-                    *metadata = metadata.grant_types([way.grant_type(), "refresh_token"]);
-                }
-                settings.tell(&Progress::Registering(found.server.issuer()));
-                let redirect = receiving.as_ref().map(|it| it.redirect_uri());
-                let registered = settings.register(&metadata, &found.server);
-                let registered = registered.await?;
-                if metadata.has_grant(way.grant_type()) {
-                    registered.expect_usable(way.grant_type(), redirect)?;
-                }
-                settings.keep_registered(&registered).await?;
-                let client = settings.client(&registered)?;
-                registration = Some(Registration::of(registered));
-                client
-            }
-        },
+        }
     };
     let dpop = binding.key(&settings, &found).await?;
     let (http, clock) = (Arc::clone(&settings.http), Arc::clone(&settings.clock));

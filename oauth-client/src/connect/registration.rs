@@ -6,7 +6,7 @@ use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::Issuer;
 
-use super::{Connector, Settings};
+use super::{Connector, Settings, Way};
 use crate::step::drive;
 use crate::{ClientMetadata, Error, ManagementFlow, Registered, RegistrationFlow, Step};
 
@@ -85,6 +85,21 @@ impl Connector {
 }
 
 impl Settings {
+    /// Returns the stored registration at this server, unless the client would ask for another one
+    /// now: with its key, or for this grant. A program without a user has the one of its login.
+    pub(super) async fn suitable(
+        &self,
+        metadata: &ClientMetadata,
+        server: &ServerMetadata,
+        way: Way,
+    ) -> Result<Option<Registered>, Error> {
+        let grant_type = way.grant_type();
+        let is_asked = way == Way::Device || metadata.has_grant(grant_type);
+        let grant_type = is_asked.then_some(grant_type);
+        let stored = self.registered(server.issuer()).await?;
+        Ok(stored.filter(|it| self.by_stored || it.suits(metadata, server, grant_type)))
+    }
+
     /// Registers the client. A client that states `private_key_jwt` needs its key.
     pub(super) async fn register(
         &self,

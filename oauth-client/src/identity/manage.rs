@@ -110,6 +110,7 @@ impl ManagementFlow {
             return Err(refused(answer, &self.rules));
         }
         let old = self.registered;
+        let mut grants = old.asked_grant_types;
         let asked = match self.action {
             Action::Delete => return Ok(None),
             Action::Read => None,
@@ -124,7 +125,9 @@ impl ManagementFlow {
         }
         if let Some(asked) = asked {
             new.expect_within(&asked, &old.method)?;
+            grants = Some(asked.grants().into());
         }
+        new.asked_grant_types = grants;
         // What the answer replaces has ended. The rest stays.
         if new.secret.is_none() {
             (new.secret, new.expires) = (old.secret, old.expires);

@@ -269,6 +269,11 @@ impl ClientMetadata {
         &self.redirect_uris
     }
 
+    /// Returns the grant types.
+    pub(super) fn grants(&self) -> &[Box<str>] {
+        &self.grant_types
+    }
+
     /// Returns whether the metadata have this grant type.
     pub(crate) fn has_grant(&self, grant_type: &str) -> bool {
         self.grant_types.iter().any(|it| **it == *grant_type)

@@ -48,6 +48,8 @@ pub struct Registered {
     /// The redirect URIs and the grant types, if the server stated them.
     redirect_uris: Option<Vec<Box<str>>>,
     grant_types: Option<Vec<Box<str>>>,
+    /// The grant types that the client asked for, which not every server states.
+    pub(super) asked_grant_types: Option<Vec<Box<str>>>,
     pub(super) management: Management,
 }
 
@@ -71,6 +73,8 @@ struct Response7591 {
     redirect_uris: Option<Vec<Box<str>>>,
     #[serde(default)]
     grant_types: Option<Vec<Box<str>>>,
+    #[serde(default)]
+    asked_grant_types: Option<Vec<Box<str>>>,
     #[serde(default)]
     registration_client_uri: Option<String>,
     #[serde(default)]
@@ -104,13 +108,18 @@ impl RegistrationFlow {
         Ok(Step::Send(request, flow))
     }
 
-    fn read(self, answer: &Response<Vec<u8>>) -> Result<Registered, Error> {
+    fn read(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Registered, Error> {
         if !answer.status().is_success() {
             return Err(refused(answer, &self.rules));
         }
         let asked = self.asked.token_endpoint_auth_method();
-        let registered = Registered::parse(answer.body(), self.issuer, asked)?;
+        let mut registered = Registered::parse(answer.body(), self.issuer, asked)?;
         registered.expect_within(&self.asked, &self.stated)?;
+        // A client would register, and log its user in, for each request.
+        if registered.expires.is_some_and(|end| end <= now) {
+            return Err(unusable("its secret has already expired"));
+        }
+        registered.asked_grant_types = Some(self.asked.grants().into());
         Ok(registered)
     }
 }
@@ -118,9 +127,9 @@ impl RegistrationFlow {
 impl Flow for RegistrationFlow {
     type Output = Registered;
 
-    fn advance(self, event: Event<'_>, _now: UnixTime) -> Result<Step<Registered, Self>, Error> {
+    fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Registered, Self>, Error> {
         match event {
-            Event::Answer(answer) => Ok(Step::Done(self.read(answer)?)),
+            Event::Answer(answer) => Ok(Step::Done(self.read(answer, now)?)),
             Event::NoAnswer(error) => Err(Error::Transport(error.clone())),
             Event::Signed(_) | Event::Waited => Err(Error::Interrupted),
         }
@@ -153,6 +162,7 @@ impl Registered {
             method: method.unwrap_or_else(|| asked.to_owned()).into(),
             redirect_uris: read.redirect_uris,
             grant_types: read.grant_types,
+            asked_grant_types: read.asked_grant_types,
             management: Management {
                 endpoint,
                 token: read.registration_access_token.map(SecretText::new),
@@ -222,6 +232,30 @@ impl Registered {
         Ok(())
     }
 
+    /// Returns whether a stored registration is what the client would ask for now: one of a method
+    /// that is no weaker, and for this grant.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn suits(
+        &self,
+        metadata: &ClientMetadata,
+        server: &ServerMetadata,
+        grant_type: Option<&str>,
+    ) -> bool {
+        let stated = metadata.token_endpoint_auth_method();
+        let is_method = self.expect_method(&metadata.at(server), stated).is_ok();
+        let Some(grant_type) = grant_type else {
+            return is_method;
+        };
+        let asked = self.asked_grant_types.as_ref();
+        let is_asked = asked.is_none_or(|all| all.iter().any(|it| **it == *grant_type));
+        let needs_uri = grant_type == "authorization_code";
+        let has_uri = self.redirect_uris.as_ref().is_none_or(|it| !it.is_empty());
+        is_method
+            && is_asked
+            && (has_uri || !needs_uri)
+            && self.expect_usable(grant_type, None).is_ok()
+    }
+
     #[cfg(feature = "tokio")]
     pub(crate) fn write(&self) -> SecretText {
         let secret = self.secret.as_ref().map(SecretText::expose);
@@ -233,6 +267,7 @@ impl Registered {
             "token_endpoint_auth_method": self.method,
             "redirect_uris": self.redirect_uris,
             "grant_types": self.grant_types,
+            "asked_grant_types": self.asked_grant_types,
             "registration_client_uri": endpoint.as_ref().map(Endpoint::as_str),
             "registration_access_token": token.as_ref().map(SecretText::expose),
         });

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::world::{
     DOCUMENT, User, answer, connected, connector, native, none, paths, tool, world,
 };
-use crate::common::{Script, code, json_answer, with};
+use crate::common::{NOW, Script, code, json_answer, with};
 
 const REDIRECT: &str = "http://127.0.0.1:4711/callback";
 
@@ -329,6 +329,76 @@ async fn an_answer_is_no_more_than_what_was_asked() {
         let found = connector(identities, &script, &User::default());
         let outcome = code(found.connect(&tool(), &none()).await);
         assert_eq!(outcome, expected, "{method}");
+    }
+}
+
+/// DCR-02: a registration whose secret has expired at once is refused.
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_has_expired_at_once() {
+    for (ends, expected) in [(0, "ok"), (NOW + 1, "ok"), (NOW, "client.registration")] {
+        let answered = json!({"token_endpoint_auth_method": "client_secret_post",
+            "client_secret": "s", "client_secret_expires_at": ends});
+        let script = registering(&json!({}), &answered);
+        let found = connector(native(), &script, &User::default());
+        let outcome = code(found.connect(&tool(), &none()).await);
+        assert_eq!(outcome, expected, "{ends}");
+    }
+}
+
+/// DCR-01: a stored registration is used as long as the client would ask for no better one: with
+/// its key, or for another grant.
+#[tokio::test(start_paused = true)]
+async fn a_stored_registration_must_suit() {
+    let device = "urn:ietf:params:oauth:grant-type:device_code";
+    let browser = "authorization_code";
+    let none = "none";
+    let signed = "private_key_jwt";
+    for (method, grants, states, then, then_grants, expected) in [
+        (none, browser, true, none, browser, 1),
+        (none, browser, true, signed, browser, 2),
+        (signed, browser, true, signed, browser, 1),
+        (none, device, true, none, device, 1),
+        (none, device, true, none, browser, 2),
+        // Not every server states what it registered.
+        (none, device, false, none, browser, 2),
+        (none, browser, false, none, browser, 1),
+        (none, browser, false, none, device, 2),
+    ] {
+        let offered = Arc::new(Mutex::new(grants));
+        let own = Arc::clone(&offered);
+        let script = Script::new(move |request, number| {
+            let server = json!({"grant_types_supported": [*own.lock().unwrap()],
+                "device_authorization_endpoint": "https://as.example/device",
+                "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"]});
+            match request.uri().path() {
+                "/register" if states => {
+                    let asked: Value = serde_json::from_slice(request.body()).unwrap();
+                    json_answer(201, &with(asked, &json!({"client_id": "c"})))
+                }
+                "/register" => json_answer(201, &json!({"client_id": "c"})),
+                _ => answer(request, number, &json!({}), &server),
+            }
+        });
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        let connect = async |method: &str| {
+            let identities = match method {
+                "none" => native(),
+                _ => with_key(|key| web(key).redirect(REDIRECT.parse().unwrap())),
+            };
+            let found = connector(identities, &script, &User::default());
+            let found = found.by_device(|_| Ok(())).with_store(Arc::clone(&store));
+            connected(&found).await;
+        };
+        connect(method).await;
+        *offered.lock().unwrap() = then_grants;
+        for _ in 0..2 {
+            connect(then).await;
+        }
+        let registered = paths(&script)
+            .into_iter()
+            .filter(|it| it == "/register")
+            .count();
+        assert_eq!(registered, expected, "{method} {grants} {states} {then}");
     }
 }
 
