@@ -335,7 +335,7 @@ fn no_more_is_given_than_the_operator_allows() {
     }
 }
 
-/// DPOP-50, JAG-41: the token is bound to the key of a proof, where the client must have one or
+/// DPOP-30, JAG-41: the token is bound to the key of a proof, where the client must have one or
 /// chooses to.
 #[test]
 fn a_proof_binds_the_token_of_a_job() {
