@@ -129,10 +129,10 @@ fn spend(grant: UnspentChainGrant, store: &ReplayCache) -> Result<ChainGrant, Er
     let bound = Confirmation::read_all(cnf.as_bytes()).unwrap_or_default();
     let proven: Vec<ProvenKey> = bound
         .iter()
-        .filter_map(|it| match it {
-            Confirmation::DpopJkt(key) => Some(ProvenKey::Dpop(*key)),
-            Confirmation::Jwk(key) => Some(ProvenKey::Signature(*key)),
-            Confirmation::CertificateS256(own) => Some(ProvenKey::Certificate(*own)),
+        .map(|it| match it {
+            Confirmation::DpopJkt(key) => ProvenKey::Dpop(*key),
+            Confirmation::Jwk(key) => ProvenKey::Signature(*key),
+            Confirmation::CertificateS256(own) => ProvenKey::Certificate(*own),
         })
         .collect();
     grant.spend(&proven, store, at(NOW))
