@@ -370,7 +370,7 @@ impl Builder {
     /// names an unknown key, or they are stale. By default such a token is refused.
     ///
     /// `aims::keys::PublishedKeys` fetches what it holds once for all requests that wait, and again
-    /// after a pause at the earliest. The [`router`](Authority::router) waits for it. Needs
+    /// after a pause at the earliest. The [`router`](crate::Authority::router) waits for it. Needs
     /// [`subject_issuers`](Self::subject_issuers).
     pub fn refresh_subject_issuers(mut self, keys: Arc<dyn RefreshKeys>) -> Self {
         self.subject_keys = Some(keys);

@@ -40,9 +40,9 @@ use crate::{
 ///
 /// - A refresh token is used before the grant is made again. It is replaced by a new one, kept if
 ///   the server gives none or fails, and dropped if the server refuses it (`invalid_grant`).
-/// - For each kind of grant and [target](Target) there is at most one request at a time. It runs in
-///   its own task: other callers wait for its result, and a caller that stops waiting does not end
-///   it. Dropping the last clone of the source ends its tasks.
+/// - For each kind of grant and [target](crate::Target) there is at most one request at a time. It
+///   runs in its own task: other callers wait for its result, and a caller that stops waiting does
+///   not end it. Dropping the last clone of the source ends its tasks.
 /// - After two thirds of its lifetime a token is renewed in the background, while callers still get
 ///   it. The time is moved forward randomly by up to a tenth of the lifetime.
 /// - After a failure the source waits 1 s, 2 s, 4 s, … up to 60 s, randomly shortened by up to a
