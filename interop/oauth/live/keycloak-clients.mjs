@@ -73,6 +73,9 @@ for (const made of [
         'oidc.ciba.grant.enabled': 'true', 'ciba.backchannel.token.delivery.mode': 'ping', 'ciba.backchannel.client.notification.endpoint': `${SIDE}/ping`,
     }, { standardFlowEnabled: true, redirectUris: ['http://127.0.0.1/callback'] }),
     byKey('our-workload', { 'jwt.credential.issuer': 'spiffe', 'jwt.credential.sub': 'spiffe://interop.test/agent' }, { clientAuthenticatorType: 'federated-jwt' }),
+    client('our-tls', {
+        'x509.subjectdn': 'CN=agent.example', 'x509.casubjectdn': 'CN=interop', 'x509.allow.regex.pattern.comparison': 'false', 'tls.client.certificate.bound.access.tokens': 'true',
+    }, { clientAuthenticatorType: 'client-x509', serviceAccountsEnabled: true }),
     app('our-app'),
     // `aims login` asks for `offline_access`, which is also a role of the user.
     app('our-cli', {}, { optionalClientScopes: ['tools.call', 'offline_access'], fullScopeAllowed: true }),
@@ -86,6 +89,21 @@ for (const made of [
     client('our-tool', { resource_url: `${TOOL}/named` }, { protocolMappers: [] }),
     ...Object.entries(RESOURCES).map(([name, url]) => client(name, { resource_url: url }, { protocolMappers: [] })),
 ]) await api('POST', '/clients', made);
+// A client that points at a document has the scopes of the realm: also the audience of a resource.
+await api('POST', '/client-scopes', { name: 'aud.our-tool', protocol: 'openid-connect', attributes: { 'include.in.token.scope': 'false' }, protocolMappers: [audience('our-tool')] });
+const scopes = await api('GET', '/client-scopes');
+const scope = (name) => scopes.find((one) => one.name === name).id;
+await api('PUT', `/default-default-client-scopes/${scope('aud.our-tool')}`);
+await api('PUT', `/default-optional-client-scopes/${scope('tools.call')}`);
+const AT = ['127.0.0.1', 'localhost'];
+await api('PUT', '/client-policies/profiles', { profiles: [{ name: 'documents', executors: [{
+    executor: 'client-id-metadata-document', configuration: {
+        'cimd-allow-http-scheme': 'true', 'cimd-allow-permitted-domains': AT, 'cimd-restrict-same-domain': 'false', 'cimd-required-properties': [], 'only-allow-confidential-client': 'false',
+    },
+}] }] });
+await api('PUT', '/client-policies/policies', { policies: [{ name: 'documents', enabled: true, profiles: ['documents'], conditions: [{
+    condition: 'client-id-uri', configuration: { 'client-id-uri-scheme': ['https'], 'client-id-uri-allow-permitted-domains': AT },
+}] }] });
 // The initial access token of one registration (RFC 7591 §3).
 const { token } = await api('POST', '/clients-initial-access', { count: 1, expiration: 600 });
 console.log(token);

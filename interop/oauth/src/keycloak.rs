@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use aims::fetch::Fetcher;
-use aims::guard::{Dpop, GuardBuilder, OpaqueTokens, Trusting};
+use aims::guard::{ClientCertificates, Dpop, GuardBuilder, OpaqueTokens, Trusting};
 use aims::introspect::Introspector;
 use aims::jose::provider;
 use aims::keys::PublishedKeys;
@@ -17,8 +17,9 @@ use aims::{Guard, Requirements};
 use tokio::net::TcpListener;
 
 use crate::live::rows;
-use crate::ours::keycloak::Programs;
-use crate::served::{LastCode, router, serve};
+use crate::ours::keycloak::described::documents;
+use crate::ours::keycloak::{Programs, Tools};
+use crate::served::{LastCode, Tls, router, serve, serve_tls};
 use crate::table::Table;
 use crate::{Failure, ours};
 
@@ -37,13 +38,15 @@ pub(crate) struct Ours<'a> {
     pub(crate) python: Option<&'a str>,
 }
 
-/// Runs the suite with the server at this URL, which is starting.
+/// Runs the suite with the server at these URLs, without and with TLS, which is starting. The
+/// certificates are in `folder`.
 pub(crate) async fn run(
-    node: &str,
-    scripts: &str,
-    base: &str,
+    (node, scripts): (&str, &str),
+    (base, secure): (&str, &str),
+    folder: &str,
     ours: Option<Ours<'_>>,
 ) -> Result<(), Failure> {
+    let tls = Tls::read(folder.as_ref())?;
     let script = &format!("{scripts}/keycloak.mjs");
     let mut setup = Command::new(node);
     setup.arg(script).arg("setup").env("BASE", base);
@@ -84,6 +87,7 @@ pub(crate) async fn run(
     let guards = [
         guard("named", &keys_of_named, by_url)
             .metadata(metadata)
+            .dpop(Dpop::new())
             .build()?,
         guard("jwt", &keys, rules()).build()?,
         guard("dpop", &keys, rules())
@@ -94,6 +98,21 @@ pub(crate) async fn run(
             .build()?,
     ];
     serve(listener, router(&guards, &last)?);
+    let tls_listener = TcpListener::bind("127.0.0.1:0").await?;
+    let tool_tls = format!("https://localhost:{}", tls_listener.local_addr()?.port());
+    let secure: Issuer = format!("{secure}/realms/agents").parse()?;
+    let trusting = Fetcher::builder().allow_private_networks();
+    let trusting = trusting.root_certificate_pem(tls.ca.as_bytes()).build()?;
+    let keys_of_tls = published(&Arc::new(trusting), &secure).await?;
+    let by_certificate = Guard::builder(format!("{tool_tls}/tls"))
+        .keys(&keys_of_tls)
+        .issuer_rules(secure.clone(), rules())
+        .record(last.clone())
+        .require(requirements.clone())
+        .client_certificates(ClientCertificates::from_connection());
+    let routes = router(&[by_certificate.build()?], &last)?;
+    let routes = routes.merge(documents(&tool_tls)?);
+    serve_tls(tls_listener, &tls, routes)?;
     let mut client = Command::new(node);
     client.arg(script).arg("calls");
     client.env("BASE", base).env("TOOL", &tool);
@@ -107,7 +126,13 @@ pub(crate) async fn run(
             server: &format!("{scripts}/mcp-server.mjs"),
             own,
         };
-        ours::keycloak::run(&programs, base, &tool, &fetcher, &mut table).await?;
+        let tools = Tools {
+            plain: &tool,
+            secure: &tool_tls,
+            issuer: &secure,
+            tls: &tls,
+        };
+        ours::keycloak::run(&programs, base, &tools, &fetcher, &mut table).await?;
     }
     table.end()
 }

@@ -6,7 +6,8 @@
 //! aims-interop-oauth oauth NODE PROVIDER.MJS    # npm oidc-provider, and the project's client
 //! aims-interop-oauth users NODE PROVIDER.MJS    # users who log in through the project's client
 //! aims-interop-oauth live NODE PROVIDER.MJS CALLS.MJS FOLDER [HUSKARL]    # and other clients
-//! aims-interop-oauth keycloak NODE SCRIPTS BASE [PORT AIMS CHROMIUM FOLDER [PYTHON]]    # there
+//! aims-interop-oauth keycloak NODE SCRIPTS BASE SECURE TLS [PORT AIMS CHROMIUM FOLDER [PYTHON]]
+//! aims-interop-oauth certificates FOLDER    # for a peer with TLS
 //! aims-interop-oauth mcp NODE SCRIPTS SERVER [PYTHON]    # the official SDKs of MCP
 //! aims-interop-oauth browser NODE CONSENT.MJS AIMS CHROMIUM    # the consent page of the authority
 //! aims-interop-oauth client NODE SCRIPTS SERVER AIMS CHROMIUM FOLDER    # the project's client
@@ -48,12 +49,17 @@ async fn main() -> Result<(), Failure> {
         ["live", node, script, calls, folder, huskarl @ ..] => {
             live::run(node, script, calls, folder, huskarl.first().copied()).await
         }
-        ["keycloak", node, scripts, base] => keycloak::run(node, scripts, base, None).await,
+        ["certificates", folder] => served::Tls::new()?.write(folder.as_ref()),
+        ["keycloak", node, scripts, base, secure, tls] => {
+            keycloak::run((node, scripts), (base, secure), tls, None).await
+        }
         [
             "keycloak",
             node,
             scripts,
             base,
+            secure,
+            tls,
             port,
             aims,
             chromium,
@@ -67,7 +73,7 @@ async fn main() -> Result<(), Failure> {
                 folder,
                 python: python.first().copied(),
             };
-            keycloak::run(node, scripts, base, Some(ours)).await
+            keycloak::run((node, scripts), (base, secure), tls, Some(ours)).await
         }
         ["mcp", node, scripts, server, python @ ..] => {
             let python = python.first().copied();

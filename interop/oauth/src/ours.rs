@@ -8,9 +8,9 @@ use aims::jose::key::SigningKey;
 use aims::jose::random::SYSTEM;
 use aims::jose::time::SystemClock;
 use aims::oauth_client::{
-    AuthorizationRequest, Backchannel, BackchannelRequest, DeviceRequest, DpopKey, Flow, Grant,
-    Loopback, Receive as _, Refresh, RevocationFlow, Step, Target, Token, TokenFlow, TokenRules,
-    drive,
+    AuthorizationRequest, Authorizing, Backchannel, BackchannelRequest, DeviceRequest, DpopKey,
+    Flow, Grant, Loopback, Receive as _, RedirectUri, Refresh, RevocationFlow, Step, Target, Token,
+    TokenFlow, TokenRules, drive,
 };
 use aims::oauth_wire::client_auth::{Authenticate, PrivateKeyJwt, PublicClient};
 use aims::oauth_wire::metadata::ServerMetadata;
@@ -36,6 +36,7 @@ pub(crate) struct Client {
     by: Arc<dyn Authenticate>,
     key: Option<DpopKey>,
     rules: TokenRules,
+    pushes: bool,
 }
 
 impl Client {
@@ -61,6 +62,7 @@ impl Client {
             by,
             key: None,
             rules: TokenRules::new(),
+            pushes: true,
         }
     }
 
@@ -72,6 +74,12 @@ impl Client {
 
     pub(crate) fn with_rules(mut self, rules: TokenRules) -> Self {
         self.rules = rules;
+        self
+    }
+
+    /// Sends its authorization requests in the URL alone.
+    pub(crate) const fn without_push(mut self) -> Self {
+        self.pushes = false;
         self
     }
 }
@@ -107,7 +115,7 @@ impl<'a> Server<'a> {
         client: &Client,
         grant: impl Grant + 'static,
     ) -> Result<Token, Failure> {
-        let Client { by, key, rules } = client.clone();
+        let Client { by, key, rules, .. } = client.clone();
         let (grant, server) = (Arc::new(grant), Arc::clone(&self.metadata));
         let first = match key {
             Some(key) => TokenFlow::begin_bound(grant, by, server, rules, key, now())?,
@@ -131,19 +139,34 @@ impl<'a> Server<'a> {
         });
         let receiving = receive.begin().await?;
         let redirect = receiving.redirect_uri().clone();
-        let first = AuthorizationRequest::new(redirect, target).begin(
+        let authorizing = self.authorize(client, redirect, target).await?;
+        let url = authorizing.url().to_owned();
+        let query = receiving.receive(&authorizing).await?;
+        self.person.end().await?;
+        let code = authorizing.finish(&query)?;
+        Ok((self.token(client, code).await?, url))
+    }
+
+    /// Prepares the URL for the user's browser.
+    async fn authorize(
+        &self,
+        client: &Client,
+        redirect: RedirectUri,
+        target: Target,
+    ) -> Result<Authorizing, Failure> {
+        let request = AuthorizationRequest::new(redirect, target);
+        let request = match client.pushes {
+            true => request,
+            false => request.without_push(),
+        };
+        let first = request.begin(
             Arc::clone(&client.by),
             Arc::clone(&self.metadata),
             client.key.as_ref(),
             SYSTEM,
             now(),
         )?;
-        let authorizing = self.drive(first).await?;
-        let url = authorizing.url().to_owned();
-        let query = receiving.receive(&authorizing).await?;
-        self.person.end().await?;
-        let code = authorizing.finish(&query)?;
-        Ok((self.token(client, code).await?, url))
+        self.drive(first).await
     }
 
     /// Renews a token.
@@ -211,8 +234,8 @@ impl<'a> Server<'a> {
 }
 
 /// Returns `ok`, or the code of the refusal.
-fn told(token: &Result<Token, Failure>) -> String {
-    token
+fn told<T>(result: &Result<T, Failure>) -> String {
+    result
         .as_ref()
         .map_or_else(|error| code(&**error), |_| "ok".to_owned())
 }

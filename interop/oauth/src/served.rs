@@ -164,7 +164,8 @@ impl Tls {
         let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate()?)?;
         let leaf = |name: &str| -> Result<(String, String), Failure> {
             let key = KeyPair::generate()?;
-            let leaf = CertificateParams::new(vec![name.to_owned()])?;
+            let mut leaf = CertificateParams::new(vec![name.to_owned()])?;
+            leaf.distinguished_name.push(DnType::CommonName, name);
             Ok((leaf.signed_by(&key, &ca)?.pem(), key.serialize_pem()))
         };
         let mut clients = Vec::new();
@@ -195,6 +196,24 @@ impl Tls {
             std::fs::write(folder.join(format!("{name}.key")), key)?;
         }
         Ok(())
+    }
+
+    /// Reads what [`write`](Self::write) wrote.
+    pub(crate) fn read(folder: &std::path::Path) -> Result<Self, Failure> {
+        let pair = |name: &str| -> Result<(String, String), Failure> {
+            let text = |end: &str| std::fs::read_to_string(folder.join(format!("{name}.{end}")));
+            Ok((text("pem")?, text("key")?))
+        };
+        let mut clients = Vec::new();
+        for name in ["agent", "other", "self"] {
+            let (certificate, key) = pair(name)?;
+            clients.push((name, certificate, key));
+        }
+        Ok(Self {
+            ca: std::fs::read_to_string(folder.join("ca.pem"))?,
+            server: pair("server")?,
+            clients,
+        })
     }
 
     /// Returns the certificate of a client.

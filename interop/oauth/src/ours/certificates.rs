@@ -1,5 +1,5 @@
-//! The project's client with certificates at npm `oidc-provider`: client authentication and bound
-//! tokens (RFC 8705), and the calls of a guarded tool.
+//! The project's client with certificates, at npm `oidc-provider` and at Keycloak: client
+//! authentication and bound tokens (RFC 8705), and the calls of a guarded tool.
 
 use std::sync::Arc;
 
@@ -23,6 +23,10 @@ struct World<'a> {
     server: Arc<ServerMetadata>,
     /// The URL before the paths of the tools.
     tool: &'a str,
+    /// The paths.
+    kinds: &'a [&'a str],
+    scope: &'a str,
+    rules: TokenRules,
 }
 
 /// Adds the rows of the project's client. The tools have the paths `/tls` and `/opaque-tls`.
@@ -37,6 +41,9 @@ pub(crate) async fn run(
         tls,
         server: Arc::new(discover(&plain, issuer).await?),
         tool,
+        kinds: &["tls", "opaque-tls"],
+        scope: "tools:call",
+        rules: TokenRules::new(),
     };
     let by_authority = TlsClientAuth::new("agent-tls".parse()?);
     let self_signed = TlsClientAuth::self_signed("agent-self".parse()?);
@@ -45,6 +52,28 @@ pub(crate) async fn run(
     world.with(&by_authority, "agent", table).await?;
     table.part("the project's client, `self_signed_tls_client_auth`");
     world.with(&self_signed, "self", table).await
+}
+
+/// Adds the rows of the client `our-tls` at Keycloak. The tool has the path `/tls`.
+pub(crate) async fn at_keycloak(
+    tls: &Tls,
+    issuer: &Issuer,
+    tool: &str,
+    table: &mut Table,
+) -> Result<(), Failure> {
+    let plain = fetcher(tls).build()?;
+    let world = World {
+        tls,
+        server: Arc::new(discover(&plain, issuer).await?),
+        tool,
+        kinds: &["tls"],
+        scope: "tools.call",
+        // Keycloak answers 500 to client credentials with `resource`.
+        rules: TokenRules::new().omit_resource(),
+    };
+    let client = TlsClientAuth::new("our-tls".parse()?);
+    table.part("the project's client: `tls_client_auth` (RFC 8705)");
+    world.with(&client, "agent", table).await
 }
 
 fn fetcher(tls: &Tls) -> aims::fetch::FetcherBuilder {
@@ -64,7 +93,7 @@ impl World<'_> {
             Ok(CertificateThumbprint::of_der(self.tls.client(name)?.der()))
         };
         let bound = CertificateBound::new(client.clone(), thumbprint(own)?);
-        for kind in ["tls", "opaque-tls"] {
+        for kind in self.kinds {
             let token = self.token(&bound, Some(own), kind).await?;
             let seen = match token.certificate() {
                 Some(it) if *it == thumbprint(own)? => "bound",
@@ -96,8 +125,9 @@ impl World<'_> {
         let fetcher = self.fetcher(Some(own))?;
         let server = (*self.server).clone();
         let source = TokenSource::new(server, bound, fetcher.clone());
+        let source = source.with_rules(self.rules.clone());
         let agent = Agent::without_identity();
-        let agent = agent.authorize(self.resource("tls")?, "tools:call".parse()?, source);
+        let agent = agent.authorize(self.resource("tls")?, self.scope.parse()?, source);
         let agent = agent.fetcher(fetcher).build()?;
         let call = Request::post(format!("{}/tls/call", self.tool)).body(String::new())?;
         let status = agent.send(call).await?.status();
@@ -111,9 +141,10 @@ impl World<'_> {
         let mut fetcher = fetcher(self.tls);
         if let Some(name) = name {
             let certificate = self.tls.client(name)?;
-            let server = self.server.issuer().as_str();
+            let server: url::Url = self.server.issuer().as_str().parse()?;
+            let server = server.origin().ascii_serialization();
             fetcher = fetcher
-                .client_certificate(server, certificate.clone())
+                .client_certificate(&server, certificate.clone())
                 .client_certificate(self.tool, certificate);
         }
         Ok(fetcher.build()?)
@@ -129,9 +160,9 @@ impl World<'_> {
         name: Option<&str>,
         kind: &str,
     ) -> Result<Token, Failure> {
-        let grant = ClientCredentials::new(self.resource(kind)?).scopes("tools:call".parse()?);
+        let grant = ClientCredentials::new(self.resource(kind)?).scopes(self.scope.parse()?);
         let (grant, client) = (Arc::new(grant), Arc::new(client.clone()));
-        let (server, rules) = (Arc::clone(&self.server), TokenRules::new());
+        let (server, rules) = (Arc::clone(&self.server), self.rules.clone());
         let first = TokenFlow::begin(grant, client, server, rules, now())?;
         Ok(drive(first, &self.fetcher(name)?, &SystemClock::new()).await?)
     }

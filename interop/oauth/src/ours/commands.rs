@@ -21,6 +21,8 @@ pub(crate) struct Commands<'a> {
     /// Further arguments of the commands that need a client.
     pub(crate) client: &'a [&'a str],
     pub(crate) scopes: &'a str,
+    /// Whether the tool verifies DPoP proofs. Otherwise the login is for tokens without a binding.
+    pub(crate) proofs: bool,
 }
 
 impl Commands<'_> {
@@ -62,14 +64,31 @@ impl Commands<'_> {
         };
         table.row("the server that it names", self.issuer, &line("server"));
         table.row("the scopes", self.scopes, &line("scopes"));
-        let got = output(self.command(&["token", "get"], true)).await?;
-        let token = String::from_utf8(got.stdout)?;
+        let alone = output(self.command(&["token", "get"], true)).await?;
+        let token = String::from_utf8(alone.stdout)?;
         let mut request = call()?;
         let value = format!("Bearer {}", token.trim()).parse()?;
         request.headers_mut().insert("authorization", value);
-        let answer = fetcher.send(request).await?;
-        let status = answer.status().as_u16().to_string();
-        table.row("aims token get, and a call", "200", &status);
+        let status = fetcher.send(request).await?.status();
+        let (step, expected) = match self.proofs {
+            true => ("aims token get: the token, which is bound, alone", "401"),
+            false => ("aims token get, and a call", "200"),
+        };
+        table.row(step, expected, status.as_str());
+        if self.proofs {
+            let mut request = call()?;
+            let (method, uri) = (request.method().to_string(), request.uri().to_string());
+            let words = ["token", "get", "--method", &method, "--uri", &uri];
+            let got = output(self.command(&words, true)).await?;
+            let fields = String::from_utf8(got.stdout)?;
+            for (name, value) in fields.lines().filter_map(|line| line.split_once(": ")) {
+                let name: http::HeaderName = name.parse()?;
+                request.headers_mut().insert(name, value.parse()?);
+            }
+            let status = fetcher.send(request).await?.status();
+            let step = "aims token get, for one request, and that call";
+            table.row(step, "200", status.as_str());
+        }
         let without = fetcher.send(call()?).await?.status().as_u16().to_string();
         table.row("a call without it", "401", &without);
         let out = output(self.command(&["logout"], true)).await?;
@@ -100,7 +119,9 @@ impl Commands<'_> {
 
     /// Logs in: the user opens the URL that the program shows.
     async fn log_in(&self, person: &Person) -> Result<Output, Failure> {
-        let mut command = self.command(&["login", "--no-browser"], true);
+        let words = ["login", "--no-browser", "--bearer"];
+        let words = if self.proofs { &words[..2] } else { &words };
+        let mut command = self.command(words, true);
         let user = person.clone();
         let output = tokio::task::spawn_blocking(move || -> Result<Output, Failure> {
             let mut child = command.spawn()?;

@@ -1,27 +1,21 @@
 //! Keycloak and the project's client: its grants, and what Keycloak does otherwise than asked.
 
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use aims::fetch::{Fetch as _, Fetcher};
+use aims::fetch::Fetcher;
 use aims::jose::alg::Algorithm;
 use aims::jose::jws::SigningInput;
 use aims::jose::key::SigningKey;
 use aims::jose::secret::SecretText;
 use aims::jose::{provider, random};
 use aims::oauth_client::{
-    ActorToken, BackchannelRequest, ClientCredentials, ClientMetadata, Connector, Delegation,
-    DpopKey, Grant, Identities, Impersonation, JwtBearer, Loopback, ManagementFlow,
-    RegistrationFlow, SubjectToken, Target, Token, TokenRules,
+    BackchannelRequest, ClientCredentials, Connector, DpopKey, Grant, Identities, JwtBearer,
+    Loopback, Target, TokenRules,
 };
 use aims::oauth_wire::client_auth::{PublicClient, SpiffeJwt};
 use aims::oauth_wire::names::{Issuer, Resource};
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::routing::{get, post};
-use axum::{Json, Router};
-use http::{HeaderMap, Request, StatusCode};
+use http::Request;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -29,14 +23,32 @@ use super::commands::{Commands, output};
 use super::person::Person;
 use super::pinged::Endpoint;
 use super::servers::Servers;
-use super::{Client, Server, told};
+use super::{Client, Server, certificates, told};
 use crate::Failure;
 use crate::agent::{now, outcome};
 use crate::keycloak::Ours;
+use crate::served::Tls;
 use crate::table::Table;
+
+pub(crate) mod described;
+mod exchange;
+mod side;
+
+use side::Side;
 
 const WORKLOAD: &str = "spiffe://interop.test/agent";
 const SCOPE: &str = "tools.call";
+
+/// The guarded tools, which Keycloak's tokens are for.
+pub(crate) struct Tools<'a> {
+    /// The URL before the paths of the tools without TLS.
+    pub(crate) plain: &'a str,
+    /// The same with TLS. The documents of clients are there, too.
+    pub(crate) secure: &'a str,
+    /// Keycloak with TLS.
+    pub(crate) issuer: &'a Issuer,
+    pub(crate) tls: &'a Tls,
+}
 
 /// The programs and scripts beside Keycloak.
 pub(crate) struct Programs<'a> {
@@ -49,33 +61,15 @@ pub(crate) struct Programs<'a> {
     pub(crate) own: Ours<'a>,
 }
 
-/// A server of this suite, which Keycloak asks: keys of an issuer of assertions and of a trust
-/// domain, the device on which a user decides, and the client's endpoint for pings.
-#[derive(Clone)]
-struct Side {
-    keys: Value,
-    base: String,
-    fetcher: Arc<Fetcher>,
-    seen: Arc<Mutex<Device>>,
-    endpoint: Endpoint,
-}
-
-/// The device of the user.
-#[derive(Default)]
-struct Device {
-    /// The answer: `SUCCEED`, `UNAUTHORIZED` or `CANCELLED`. Empty, the user does not answer.
-    decision: &'static str,
-    message: String,
-}
-
 /// Tests the client with the realm of `keycloak.mjs`.
 pub(crate) async fn run(
     programs: &Programs<'_>,
     base: &str,
-    tool: &str,
+    tools: &Tools<'_>,
     fetcher: &Arc<Fetcher>,
     table: &mut Table,
 ) -> Result<(), Failure> {
+    let tool = tools.plain;
     let key = |name: &str| -> Result<SigningKey, Failure> {
         Ok(SigningKey::generate(Algorithm::Es256, provider::default())?.with_key_id(name))
     };
@@ -124,6 +118,7 @@ pub(crate) async fn run(
         issuer: issuer.clone(),
         device,
         tool: tool.to_owned(),
+        secure: tools.secure.to_owned(),
         resource: Resource::loopback(&format!("{tool}/named"))?,
         table,
     };
@@ -133,6 +128,8 @@ pub(crate) async fn run(
     world.exchanges().await?;
     world.by_assertion().await?;
     world.registers(&access).await?;
+    world.by_document().await?;
+    certificates::at_keycloak(tools.tls, tools.issuer, tools.secure, table).await?;
     by_agent(&servers, &issuer, &person, fetcher, table).await?;
     let named = format!("{tool}/named");
     let commands = Commands {
@@ -142,6 +139,7 @@ pub(crate) async fn run(
         issuer: issuer.as_str(),
         client: &["--client-id", "our-cli"],
         scopes: "offline_access tools.call",
+        proofs: true,
     };
     let call = || Ok(Request::post(&named).body(Vec::new())?);
     commands.run(&person, fetcher, call, table).await
@@ -183,6 +181,8 @@ struct World<'a> {
     issuer: Issuer,
     device: Side,
     tool: String,
+    /// The URL before the paths of the clients' documents.
+    secure: String,
     resource: Resource,
     table: &'a mut Table,
 }
@@ -426,108 +426,6 @@ impl World<'_> {
         Ok(())
     }
 
-    async fn exchanges(&mut self) -> Result<(), Failure> {
-        self.table
-            .part("the project's client: token exchange (RFC 8693)");
-        // A login with `resource` has only that in `aud`; these tokens are for the clients.
-        let without = || TokenRules::new().omit_resource();
-        let target = self.target("tools.call")?;
-        let mut callers = Vec::new();
-        for app in ["our-device", "our-brief"] {
-            let app = Client::public(app)?.with_rules(without());
-            let login = self.server.by_device(&app, target.clone()).await?;
-            callers.push(login);
-        }
-        let [caller, brief] = callers.as_slice() else {
-            return Err("two callers".into());
-        };
-        let exchange = |token: &Token| {
-            let exchange = Impersonation::new(SubjectToken::of(token), target.clone());
-            exchange.audience("tool")
-        };
-        let agent = self.agent.clone();
-        let token = self.server.token(&agent, exchange(caller)).await;
-        self.table.row(
-            "for the tool, no more than the caller's",
-            "ok",
-            &told(&token),
-        );
-        if let Ok(token) = token {
-            let url = format!("{}/jwt/call", self.tool);
-            let called = self.server.call(&url, &token).await?;
-            self.table.row("and a call", "200", &called);
-        }
-        let exchanged = exchange(brief);
-        self.ask(
-            "a lifetime of its own, beyond the caller's",
-            "grant.lifetime",
-            &agent,
-            exchanged,
-        )
-        .await;
-        let exchanged = exchange(brief).accept_new_lifetime();
-        self.ask("the same, accepted by name", "ok", &agent, exchanged)
-            .await;
-        let exchanged = exchange(brief).max_lifetime(Duration::from_secs(30));
-        self.ask(
-            "a lifetime beyond what the program allows",
-            "grant.lifetime",
-            &agent,
-            exchanged,
-        )
-        .await;
-        let wide = Client::with_key("our-wide", &self.own)?.with_rules(without());
-        let exchanged = exchange(caller);
-        self.ask(
-            "more scopes than were asked for",
-            "grant.scope",
-            &wide,
-            exchanged,
-        )
-        .await;
-        let lenient = wide.clone().with_rules(without().accept_wider_scopes());
-        let exchanged = exchange(caller);
-        let step = "the same, where the program accepts wider scopes of this server";
-        self.ask(step, "delegate.scope", &lenient, exchanged).await;
-        let actor = self.server.token(&agent, self.credentials()?).await?;
-        let subject = SubjectToken::of(caller);
-        let delegated = Delegation::new(subject, ActorToken::of(&actor), target.clone());
-        let delegated = delegated.audience("tool");
-        self.ask(
-            "`actor_token` is ignored: no `act`",
-            "grant.actor",
-            &agent,
-            delegated,
-        )
-        .await;
-        let nowhere = Impersonation::new(SubjectToken::of(caller), target.clone());
-        let nowhere = nowhere.audience("nowhere");
-        self.ask(
-            "an audience that is not there",
-            "oauth.refused",
-            &agent,
-            nowhere,
-        )
-        .await;
-        let key = DpopKey::generate(provider::default())?;
-        let bound = Client::with_key("our-dpop", &self.own)?.with_rules(without());
-        let token = self
-            .server
-            .token(&bound.bound_to(&key), exchange(caller))
-            .await;
-        let seen = match &token {
-            Ok(token) if token.is_bound() => "bound".to_owned(),
-            Ok(_) => "bearer".to_owned(),
-            Err(_) => told(&token),
-        };
-        self.table.row(
-            "for a token that is bound to the agent's key",
-            "bound",
-            &seen,
-        );
-        Ok(())
-    }
-
     async fn by_assertion(&mut self) -> Result<(), Failure> {
         self.table
             .part("the project's client: assertions of another issuer");
@@ -565,27 +463,6 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Registers a client with an initial access token, and removes it.
-    async fn registers(&mut self, access: &SecretText) -> Result<(), Failure> {
-        self.table.part("the project's client: registration");
-        let redirect = "http://127.0.0.1/callback".parse()?;
-        let metadata = ClientMetadata::native("interop").redirect(redirect);
-        let begin = |access| RegistrationFlow::begin(&metadata, &self.server.metadata, access);
-        let seen = outcome(self.server.drive(begin(None)?).await);
-        let step = "without an initial access token";
-        self.table.row(step, "client.registration_refused", &seen);
-        let registered = self.server.drive(begin(Some(access))?).await?;
-        self.table.row("with one (RFC 7591)", "ok", "ok");
-        for (step, expected) in [
-            ("the registration is removed (RFC 7592)", "ok"),
-            ("removed once more", "client.registration_gone"),
-        ] {
-            let removed = self.server.drive(ManagementFlow::delete(&registered)?);
-            self.table.row(step, expected, &outcome(removed.await));
-        }
-        Ok(())
-    }
-
     /// Returns an assertion of the other issuer about its user.
     fn assertion(
         &self,
@@ -603,58 +480,5 @@ impl World<'_> {
         }
         let input = SigningInput::new(typ, Algorithm::Es256, Some("upstream"), &claims)?;
         Ok(input.sign(signer)?.into_secret())
-    }
-}
-
-impl Side {
-    fn serve(&self, listener: TcpListener) {
-        let keys = |State(side): State<Self>| async move { Json(side.keys) };
-        let routes = Router::new()
-            .route("/jwks", get(keys))
-            .route("/ciba", post(Self::ask))
-            .with_state(self.clone())
-            .merge(self.endpoint.routes());
-        tokio::spawn(async move { axum::serve(listener, routes).await });
-    }
-
-    fn decides(&self, decision: &'static str) {
-        self.seen().decision = decision;
-    }
-
-    fn message(&self) -> String {
-        self.seen().message.clone()
-    }
-
-    fn seen(&self) -> std::sync::MutexGuard<'_, Device> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keycloak asks the device. The user decides a moment later.
-    async fn ask(State(side): State<Self>, headers: HeaderMap, body: Bytes) -> StatusCode {
-        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
-        let message = asked.get("binding_message").and_then(Value::as_str);
-        side.seen().message = message.unwrap_or_default().to_owned();
-        if side.seen().decision.is_empty() {
-            return StatusCode::CREATED;
-        }
-        let decision = json!({"status": side.seen().decision}).to_string();
-        let place = "realms/agents/protocol/openid-connect/ext/ciba/auth/callback";
-        let callback = Request::post(format!("{}/{place}", side.base))
-            .header("content-type", "application/json")
-            .header(
-                "authorization",
-                headers
-                    .get("authorization")
-                    .cloned()
-                    .unwrap_or_else(|| http::HeaderValue::from_static("")),
-            )
-            .body(decision.into_bytes());
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            if let Ok(callback) = callback {
-                drop(side.fetcher.send(callback).await);
-            }
-        });
-        StatusCode::CREATED
     }
 }

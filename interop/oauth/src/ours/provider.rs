@@ -82,6 +82,7 @@ pub(crate) async fn run(programs: Programs<'_>) -> Result<(), Failure> {
         issuer: &peer.issuer,
         client: &[],
         scopes: "tools:call",
+        proofs: false,
     };
     commands
         .run(&person, &fetcher, || initialize(&mcp.issuer), &mut table)
