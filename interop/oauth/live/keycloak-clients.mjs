@@ -56,6 +56,9 @@ await api('POST', '/identity-provider/instances', {
     alias: 'spiffe', providerId: 'spiffe', enabled: true,
     config: { trustDomain: 'spiffe://interop.test', bundleEndpoint: `${SIDE}/jwks`, issuer: 'spiffe://interop.test' },
 });
+await api('POST', '/identity-provider/instances', {
+    alias: 'attester', providerId: 'default-trust', enabled: true, config: { useJwksUrl: 'true', jwksUrl: `${SIDE}/jwks` },
+});
 const [alice] = await api('GET', '/users?username=alice');
 await api('POST', `/users/${alice.id}/federated-identity/upstream`, { identityProvider: 'upstream', userId: 'up-alice', userName: 'alice' });
 // A user who comes with a realm does not have its default roles.
@@ -76,6 +79,7 @@ for (const made of [
     client('our-tls', {
         'x509.subjectdn': 'CN=agent.example', 'x509.casubjectdn': 'CN=interop', 'x509.allow.regex.pattern.comparison': 'false', 'tls.client.certificate.bound.access.tokens': 'true',
     }, { clientAuthenticatorType: 'client-x509', serviceAccountsEnabled: true }),
+    client('our-attested', { attester_trust_idps: 'attester' }, { clientAuthenticatorType: 'attestation-based', serviceAccountsEnabled: true }),
     app('our-app'),
     // `aims login` asks for `offline_access`, which is also a role of the user.
     app('our-cli', {}, { optionalClientScopes: ['tools.call', 'offline_access'], fullScopeAllowed: true }),

@@ -30,6 +30,7 @@ use crate::keycloak::Ours;
 use crate::served::Tls;
 use crate::table::Table;
 
+mod attested;
 pub(crate) mod described;
 mod exchange;
 mod side;
@@ -123,6 +124,7 @@ pub(crate) async fn run(
         table,
     };
     world.as_itself().await?;
+    world.attests().await?;
     world.by_code().await?;
     world.by_device_and_backchannel().await?;
     world.exchanges().await?;
