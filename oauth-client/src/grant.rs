@@ -39,6 +39,7 @@ pub use exchange::{
     NoActor, SubjectToken, TokenExchange, TransactionToken, TransactionTokenRequest,
 };
 pub use flow::TokenFlow;
+#[cfg(feature = "tokio")]
 pub(crate) use jwt_bearer::JWT_BEARER;
 pub use jwt_bearer::{GrantAudience, JwtBearer};
 pub use pending::PendingToken;

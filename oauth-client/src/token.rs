@@ -99,6 +99,7 @@ impl Token {
         self.extras.as_ref()?.id_token.as_ref()
     }
 
+    #[cfg(feature = "tokio")]
     pub(crate) fn user(&self) -> Option<&User> {
         self.extras.as_ref()?.user.as_ref()
     }

@@ -152,6 +152,7 @@ impl Target {
     }
 
     /// Returns the subject, if the program named it.
+    #[cfg(feature = "tokio")]
     pub(crate) fn named_subject(&self) -> Option<&str> {
         match self.further.as_ref()?.subject.as_ref()? {
             Subject::Named(text) => Some(text),
