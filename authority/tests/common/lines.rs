@@ -2,17 +2,23 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+use std::cell::RefCell;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Once;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::subscriber::with_default;
+use tracing::subscriber::set_global_default;
 use tracing::{Event, Metadata, Subscriber};
 
-/// Stores every event as one line of `name=value`.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<String>>>);
+thread_local! {
+    /// The lines of this thread, while a test collects them.
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Stores every event as one line of `name=value`. It is the subscriber of all threads: with one
+/// for each test, an event that another test registers at the same moment could stay off.
+struct Lines;
 
 struct Line(String);
 
@@ -44,7 +50,7 @@ impl Subscriber for Lines {
         event.record(&mut line);
         line.0
             .push_str(&format!("level={} ", event.metadata().level()));
-        self.0.lock().unwrap().push(line.0);
+        LINES.with_borrow_mut(|lines| lines.as_mut().map(|lines| lines.push(line.0)));
     }
 
     fn enter(&self, _: &Id) {}
@@ -54,10 +60,11 @@ impl Subscriber for Lines {
 
 /// Returns the lines that are logged meanwhile.
 pub(crate) fn all_logged(what: impl FnOnce()) -> Vec<String> {
-    let lines = Lines::default();
-    with_default(lines.clone(), what);
-    let lines = lines.0.lock().unwrap();
-    lines.clone()
+    static SUBSCRIBED: Once = Once::new();
+    SUBSCRIBED.call_once(|| set_global_default(Lines).unwrap());
+    LINES.set(Some(Vec::new()));
+    what();
+    LINES.take().unwrap()
 }
 
 /// Returns the one line that is logged meanwhile.
