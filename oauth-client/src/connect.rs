@@ -414,7 +414,7 @@ impl Connector {
         self.with(|settings| settings.store = Some(store))
     }
 
-    /// Sets a function that is told what the connector does, for a program that shows it.
+    /// Sets a function that gets what the connector does, for a program that shows it.
     pub fn on_progress(self, tell: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.tell = Some(Arc::new(tell)))
     }

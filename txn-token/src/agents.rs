@@ -128,9 +128,10 @@ impl Assurance {
 /// The agents of a verified transaction token.
 ///
 /// In the draft `act` names one agent, the first, and stays when a token is replaced. A service
-/// that keeps the chain of those who asked nests it in `act`, the newest outermost (RFC 8693 §4.1):
-/// there the first agent is the innermost, which a replacement does not change either. A policy
-/// looks at [`actor`](Self::actor) and [`current`](Self::current), and not at the history.
+/// that keeps the chain of those who asked nests it in `act`, the newest outermost
+/// (RFC 8693 §4.1): there the first agent is the innermost, which a replacement does not change
+/// either. A policy looks at [`actor`](Self::actor) and [`current`](Self::current), and not at the
+/// history.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Agents {
     first: String,

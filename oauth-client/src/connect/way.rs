@@ -145,8 +145,8 @@ impl fmt::Display for Way {
 /// into its metadata, to get the codes of that server (RFC 9700 §4.4). `iss` in the answer would
 /// show it.
 ///
-/// Endpoints of one origin can still redirect the browser to another server (RFC 9700 §4.4.1). That
-/// is refused by `iss` alone: a client cannot tell it where the other server sends none.
+/// Endpoints of one origin can still redirect the browser to another server (RFC 9700 §4.4.1).
+/// `iss` alone reveals that: a client cannot notice it where the other server sends none.
 fn may_mix_up(settings: &Settings, server: &ServerMetadata) -> bool {
     !is_named(settings, server)
         && !server.is_on(Switch::AuthorizationResponseIss)

@@ -50,8 +50,8 @@ impl ManagementFlow {
         Self::begin(registered, Action::Read, Method::GET)
     }
 
-    /// Prepares the replacement of the metadata of a registration by these (§2.2). What they do not
-    /// contain is removed. The method of authentication stays.
+    /// Prepares the replacement of the metadata of a registration by these (§2.2). What they
+    /// do not contain is removed. The method of authentication stays.
     ///
     /// # Errors
     ///

@@ -232,8 +232,8 @@ impl Registered {
         Ok(())
     }
 
-    /// Returns whether a stored registration is what the client would ask for now: one of a method
-    /// that is no weaker, and for this grant.
+    /// Returns whether a stored registration is as good as a new one: its method of authentication
+    /// is no weaker than the stated one, and it is for this grant.
     #[cfg(feature = "tokio")]
     pub(crate) fn suits(
         &self,

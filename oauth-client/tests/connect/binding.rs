@@ -47,7 +47,7 @@ async fn the_tool_says_what_it_accepts() {
     }
 }
 
-/// DPOP-12: a program that cannot bind its tokens is told so.
+/// DPOP-12: the error says why the program cannot bind the tokens that the tool requires.
 #[tokio::test(start_paused = true)]
 async fn a_required_binding_needs_a_key() {
     let required = json!({"dpop_bound_access_tokens_required": true});

@@ -117,7 +117,7 @@ impl Token {
     /// Whether it is more than the root of its graph.
     pub(crate) fn exceeds(&self, root: &Self) -> bool {
         let is_new = self.powers() & !root.powers() != 0;
-        // The other domain is told of no services of this one.
+        // The grant names no services of this domain to the other one.
         let is_tail = self.begun > root.begun || self.chain.ends_with(&root.chain);
         let is_twice = self.chain.iter().collect::<BTreeSet<_>>().len() < self.chain.len();
         let is_unbound = root.key.is_some() && self.key.is_none();

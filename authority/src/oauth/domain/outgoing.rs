@@ -225,7 +225,7 @@ impl Client {
     }
 
     /// Lets the client present ID tokens of this other issuer for identity assertions
-    /// (draft-ietf-oauth-identity-assertion-authz-grant §4.3). `client_id` is that of the client at
+    /// (draft-ietf-oauth-identity-assertion-authz-grant §4.3). `client_id` is the client's name at
     /// the issuer: `aud` of the ID token must be it alone.
     ///
     /// The issuer is one of [`Builder::subject_issuers`](crate::Builder::subject_issuers), and

@@ -1,6 +1,6 @@
 //! The subject tokens of an identity assertion beside access tokens
-//! (draft-ietf-oauth-identity-assertion-authz-grant §4.3): an ID token of this server or of another
-//! issuer, and a refresh token of this server.
+//! (draft-ietf-oauth-identity-assertion-authz-grant §4.3): an ID token of this server or of
+//! another issuer, and a refresh token of this server.
 
 use aims_jose::jws::Unverified;
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
