@@ -17,6 +17,7 @@ mod device;
 mod errors;
 mod grant;
 mod identity;
+mod management;
 mod registration;
 mod scope;
 mod server;
