@@ -243,7 +243,9 @@ impl TxnToken {
         let key = signer(&token, TYP, keys)?;
         let signed_by = *key.thumbprint();
         let hashes = token.hashes();
-        let carried = CarriedTransaction::of(&token).or(Err(malformed("typ")))?;
+        // `typ` is right, so only a character that no base64url has is refused here.
+        let carried =
+            CarriedTransaction::of(&token).or(Err(Error::Token(aims_jose::Error::Base64)))?;
         let verified = token.verify(key).map_err(Error::Token)?;
         let inner = read(carried, hashes, signed_by, verified, rules, now)?;
         Ok(Self(Arc::new(inner)))

@@ -159,6 +159,7 @@ fn algorithms_are_those_of_the_list() {
         (Algorithm::Ps512, "txn.algorithm"),
         (Algorithm::Rs384, "txn.algorithm"),
         (Algorithm::Rs512, "txn.algorithm"),
+        (Algorithm::Es512, "txn.algorithm"),
     ] {
         let key = key(algorithm, "1");
         let text = sign("txntoken+jwt", &claims(), &key);
@@ -330,6 +331,17 @@ fn a_binding_that_cannot_be_checked_refuses() {
         json!({"jkt": jkt, "x": 1}),
     ] {
         assert_eq!(of(&json!({"cnf": cnf})), "txn.confirmation", "{cnf}");
+    }
+}
+
+/// A line end in the signature is told as such, not as a wrong `typ`.
+#[test]
+fn a_signature_is_base64url() {
+    let key = key(Algorithm::Es256, "1");
+    let text = sign("txntoken+jwt", &claims(), &key);
+    for end in ["\n", "\r", "\0", " ", "="] {
+        let text = format!("{text}{end}");
+        assert_eq!(code(verify(&text, &key, NOW)), "jws.base64", "{end:?}");
     }
 }
 
