@@ -83,6 +83,56 @@ macro_rules! issued {
 
 issued! { IdJag JwtGrant }
 
+/// Adds the settings that the requests for both kinds of assertions have.
+macro_rules! settings {
+    ($($name:ident)*) => {$(
+        impl $name {
+            /// Sets the requested scopes.
+            #[must_use]
+            pub fn scopes(mut self, scopes: ScopeSet) -> Self {
+                self.target = self.target.with_scopes(scopes);
+                self
+            }
+
+            /// Sets the authorization details (RFC 9396), as [`Target::with_details`] does.
+            ///
+            /// # Errors
+            ///
+            /// `grant.details` if the text is no JSON array of objects with a `type`.
+            pub fn details(mut self, json: &str) -> Result<Self, Error> {
+                self.target = self.target.with_details(json)?;
+                Ok(self)
+            }
+
+            /// Sets which scopes of the subject token become which scopes at the other server. By
+            /// default, the assertion may have the scopes that were requested.
+            #[must_use]
+            pub fn scopes_by(mut self, table: ScopeTable) -> Self {
+                self.rules.table = Some(table);
+                self
+            }
+
+            /// Accepts an assertion that ends after the subject token, for a server that gives each
+            /// one a lifetime of its own.
+            #[must_use]
+            pub fn accept_new_lifetime(mut self) -> Self {
+                self.rules.accepted.insert(Deviation::NewLifetime);
+                self
+            }
+
+            /// Accepts an assertion that is bound to no key for a subject token that is, for a
+            /// server that binds none. A thief can present it as this client, until it expires.
+            #[must_use]
+            pub fn accept_unbound(mut self) -> Self {
+                self.rules.accepted.insert(Deviation::Unbound);
+                self
+            }
+        }
+    )*};
+}
+
+settings! { IdJagRequest JwtGrantRequest }
+
 /// Requests an [`IdJag`] from the identity provider of a user.
 ///
 /// `audience` of the request is the other authorization server, and `resource` is the tool
@@ -126,23 +176,6 @@ impl IdJagRequest {
         }
     }
 
-    /// Sets the requested scopes.
-    #[must_use]
-    pub fn scopes(mut self, scopes: ScopeSet) -> Self {
-        self.target = self.target.with_scopes(scopes);
-        self
-    }
-
-    /// Sets the authorization details (RFC 9396), as [`Target::with_details`] does.
-    ///
-    /// # Errors
-    ///
-    /// `grant.details` if the text is no JSON array of objects with a `type`.
-    pub fn details(mut self, json: &str) -> Result<Self, Error> {
-        self.target = self.target.with_details(json)?;
-        Ok(self)
-    }
-
     #[cfg(feature = "tokio")]
     pub(crate) fn with_canonical_details(mut self, details: Option<Box<str>>) -> Self {
         self.target = self.target.with_canonical_details(details);
@@ -162,30 +195,6 @@ impl IdJagRequest {
     #[must_use]
     pub fn bound_to(mut self, key: DpopKey) -> Self {
         self.key = Some(key);
-        self
-    }
-
-    /// Sets which scopes of the subject token become which scopes at the other server. By default,
-    /// the assertion may have the scopes that were requested.
-    #[must_use]
-    pub fn scopes_by(mut self, table: ScopeTable) -> Self {
-        self.rules.table = Some(table);
-        self
-    }
-
-    /// Accepts an assertion that ends after the subject token, for a server that gives each one a
-    /// lifetime of its own.
-    #[must_use]
-    pub fn accept_new_lifetime(mut self) -> Self {
-        self.rules.accepted.insert(Deviation::NewLifetime);
-        self
-    }
-
-    /// Accepts an assertion that is bound to no key for a subject token that is, for a server that
-    /// binds none. A thief can present it as this client, until it expires.
-    #[must_use]
-    pub fn accept_unbound(mut self) -> Self {
-        self.rules.accepted.insert(Deviation::Unbound);
         self
     }
 
@@ -233,13 +242,12 @@ impl Grant for IdJagRequest {
 
     fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
         expect_type(response, ID_JAG)?;
-        let token = Unverified::parse(response.access_token().expose());
-        let token = token.map_err(|_malformed| fail("it is no JWT"))?;
+        let token = parse(response)?;
         if !token.header().is_typ(ID_JAG_TYP) {
             return Err(fail("its `typ` is not `oauth-id-jag+jwt`"));
         }
-        let claims = token.unverified_payload().and_then(json::from_object);
-        let claims: Claims<'_> = claims.map_err(|_malformed| fail("a claim is malformed"))?;
+        let payload = payload(&token)?;
+        let claims = Claims::read(payload)?;
         if !claims.is_for(&self.audience) {
             return Err(fail("its `aud` is not the authorization server"));
         }
@@ -258,8 +266,6 @@ impl Grant for IdJagRequest {
             rules: &self.rules,
             is_provider: true,
         };
-        let payload = token.unverified_payload();
-        let payload = payload.map_err(|_malformed| fail("a claim is malformed"))?;
         crossed.judge(payload, response.scope(), now)
     }
 }
@@ -319,47 +325,6 @@ impl JwtGrantRequest {
     pub fn for_resource(mut self, resource: Resource) -> Self {
         self.resources.push(resource);
         self.as_audience()
-    }
-
-    /// Sets the requested scopes.
-    #[must_use]
-    pub fn scopes(mut self, scopes: ScopeSet) -> Self {
-        self.target = self.target.with_scopes(scopes);
-        self
-    }
-
-    /// Sets the authorization details (RFC 9396), as [`Target::with_details`] does.
-    ///
-    /// # Errors
-    ///
-    /// `grant.details` if the text is no JSON array of objects with a `type`.
-    pub fn details(mut self, json: &str) -> Result<Self, Error> {
-        self.target = self.target.with_details(json)?;
-        Ok(self)
-    }
-
-    /// Sets which scopes of the subject token become which scopes at the other server. By default,
-    /// the assertion may have the scopes that were requested.
-    #[must_use]
-    pub fn scopes_by(mut self, table: ScopeTable) -> Self {
-        self.rules.table = Some(table);
-        self
-    }
-
-    /// Accepts an assertion that ends after the subject token, for a server that gives each one a
-    /// lifetime of its own.
-    #[must_use]
-    pub fn accept_new_lifetime(mut self) -> Self {
-        self.rules.accepted.insert(Deviation::NewLifetime);
-        self
-    }
-
-    /// Accepts an assertion that is bound to no key for a subject token that is, for a server that
-    /// binds none. A thief can present it as this client, until it expires.
-    #[must_use]
-    pub fn accept_unbound(mut self) -> Self {
-        self.rules.accepted.insert(Deviation::Unbound);
-        self
     }
 
     /// Accepts an assertion that lacks members of the transaction's `tctx` in `txn_claims`, for a
@@ -430,10 +395,9 @@ impl Grant for JwtGrantRequest {
 
     fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
         expect_type(response, JWT)?;
-        let token = Unverified::parse(response.access_token().expose());
-        let token = token.map_err(|_malformed| fail("it is no JWT"))?;
-        let claims = token.unverified_payload().and_then(json::from_object);
-        let claims: Claims<'_> = claims.map_err(|_malformed| fail("a claim is malformed"))?;
+        let token = parse(response)?;
+        let payload = payload(&token)?;
+        let claims = Claims::read(payload)?;
         if !claims.is_for(&self.audience) {
             return Err(fail("its `aud` is not the authorization server"));
         }
@@ -443,8 +407,6 @@ impl Grant for JwtGrantRequest {
             rules: &self.rules,
             is_provider: false,
         };
-        let payload = token.unverified_payload();
-        let payload = payload.map_err(|_malformed| fail("a claim is malformed"))?;
         crossed.judge(payload, response.scope(), now)
     }
 }
@@ -463,10 +425,25 @@ struct Cnf {
     jkt: Option<String>,
 }
 
-impl Claims<'_> {
+impl<'a> Claims<'a> {
+    fn read(payload: &'a [u8]) -> Result<Self, Error> {
+        json::from_object(payload).map_err(|_malformed| fail("a claim is malformed"))
+    }
+
     fn is_for(&self, issuer: &Issuer) -> bool {
         self.aud.sole() == Some(issuer.as_str())
     }
+}
+
+/// Parses the assertion in the answer.
+fn parse(response: &TokenResponse) -> Result<Unverified<'_>, Error> {
+    let token = Unverified::parse(response.access_token().expose());
+    token.map_err(|_malformed| fail("it is no JWT"))
+}
+
+fn payload<'a>(token: &'a Unverified<'_>) -> Result<&'a [u8], Error> {
+    let payload = token.unverified_payload();
+    payload.map_err(|_malformed| fail("a claim is malformed"))
 }
 
 /// Checks the type of the issued token (RFC 8693 §2.2.1).
@@ -502,10 +479,8 @@ fn read(response: &TokenResponse, received: &Received<'_>, now: UnixTime) -> Res
         return Err(Error::TokenType);
     }
     received.check_scope(response.scope())?;
-    let text = response.access_token();
-    let token = Unverified::parse(text.expose()).map_err(|_malformed| fail("it is no JWT"))?;
-    let claims = token.unverified_payload().and_then(json::from_object);
-    let claims: Claims<'_> = claims.map_err(|_malformed| fail("a claim is malformed"))?;
+    let token = parse(response)?;
+    let claims = Claims::read(payload(&token)?)?;
     let audience = claims.aud.sole().ok_or(fail("it has several audiences"))?;
     let audience = audience
         .parse()
@@ -517,7 +492,7 @@ fn read(response: &TokenResponse, received: &Received<'_>, now: UnixTime) -> Res
     }
     let own = UnixTime::since_unix_epoch(std::time::Duration::from_secs(own));
     Ok(Issued {
-        text: text.clone(),
+        text: response.access_token().clone(),
         audience,
         expires: stated.min(own),
     })
