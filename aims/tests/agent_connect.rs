@@ -8,50 +8,20 @@
 )]
 
 mod common;
+#[path = "common/user.rs"]
+mod user;
 
 use std::sync::{Arc, Mutex};
 
 use aims::Agent;
 use aims::agent::Error;
 use aims::fetch::{Fetch, FetchFuture};
-use aims::oauth_client::{
-    Authorizing, Connector, Identities, Receive, ReceiveFuture, Receiving, RedirectUri,
-    RevocationSignal, Way,
-};
+use aims::oauth_client::{Connector, Identities, RevocationSignal, Way};
 use aims::oauth_wire::client_auth::PublicClient;
 use common::{CALL, Calls, ISSUER, TOOL, Then};
 use http::{Request, Response};
 use serde_json::json;
-
-/// Agrees to everything. Counts the logins by their URL.
-#[derive(Clone, Debug, Default)]
-struct User(Arc<Mutex<Vec<String>>>);
-
-struct Deciding(RedirectUri, User);
-
-impl Receive for User {
-    fn begin(&self) -> ReceiveFuture<'_, Box<dyn Receiving>> {
-        let redirect = "http://127.0.0.1:4711/callback".parse().unwrap();
-        let deciding: Box<dyn Receiving> = Box::new(Deciding(redirect, self.clone()));
-        Box::pin(std::future::ready(Ok(deciding)))
-    }
-}
-
-impl Receiving for Deciding {
-    fn redirect_uri(&self) -> &RedirectUri {
-        &self.0
-    }
-
-    fn receive<'a>(self: Box<Self>, login: &'a Authorizing) -> ReceiveFuture<'a, String> {
-        let (_, query) = login.url().split_once('?').unwrap();
-        let state = query
-            .split('&')
-            .find_map(|it| it.strip_prefix("state="))
-            .unwrap();
-        self.1.0.lock().unwrap().push(query.to_owned());
-        Box::pin(std::future::ready(Ok(format!("code=c&state={state}"))))
-    }
-}
+use user::User;
 
 /// A tool and its server. The tool answers its calls by this list of challenges, and accepts after
 /// them.

@@ -9,6 +9,8 @@
 )]
 
 mod common;
+#[path = "common/user.rs"]
+mod user;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,45 +20,16 @@ use aims::Agent;
 use aims::agent::Error;
 use aims::fetch::{Fetch, FetchFuture};
 use aims::jose::time::{Clock, UnixTime};
-use aims::oauth_client::{
-    Authorizing, ClientMetadata, Connector, Identities, MemoryStore, Receive, ReceiveFuture,
-    Receiving, RedirectUri, RevocationSignal,
-};
+use aims::oauth_client::{ClientMetadata, Connector, Identities, MemoryStore, RevocationSignal};
 use common::{CALL, Calls, ISSUER, NOW, TOOL, Then};
 use http::{Request, Response};
 use serde_json::{Value, json};
+use user::User;
 
 const OTHER: &str = "https://other.example";
 const NAMED: &str = "Bearer error=\"invalid_token\", \
      resource_metadata=\"https://tools.example/.well-known/oauth-protected-resource/mcp\"";
 const UNNAMED: &str = "Bearer error=\"invalid_token\"";
-
-/// Agrees to everything.
-#[derive(Clone, Debug, Default)]
-struct User;
-
-struct Deciding(RedirectUri);
-
-impl Receive for User {
-    fn begin(&self) -> ReceiveFuture<'_, Box<dyn Receiving>> {
-        let redirect = "http://127.0.0.1:4711/callback".parse().unwrap();
-        let deciding: Box<dyn Receiving> = Box::new(Deciding(redirect));
-        Box::pin(std::future::ready(Ok(deciding)))
-    }
-}
-
-impl Receiving for Deciding {
-    fn redirect_uri(&self) -> &RedirectUri {
-        &self.0
-    }
-
-    fn receive<'a>(self: Box<Self>, login: &'a Authorizing) -> ReceiveFuture<'a, String> {
-        let (_, query) = login.url().split_once('?').unwrap();
-        let mut parts = query.split('&');
-        let state = parts.find_map(|it| it.strip_prefix("state=")).unwrap();
-        Box::pin(std::future::ready(Ok(format!("code=c&state={state}"))))
-    }
-}
 
 /// A tool and its servers.
 #[derive(Debug, Default)]
@@ -196,7 +169,7 @@ fn agent_with(
     let connector = Connector::new(Identities::new().register(registered), net.clone())
         .with_clock(clock)
         .accept_issuers([ISSUER.parse().unwrap(), OTHER.parse().unwrap()])
-        .by_user(User);
+        .by_user(User::default());
     let connector = adjust(connector);
     Agent::without_identity()
         .clock(Then)

@@ -8,15 +8,16 @@
 )]
 
 mod common;
+#[path = "common/user.rs"]
+mod user;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use aims_jose::provider::AWS_LC;
 use aims_jose::secret::SecretText;
 use aims_oauth_client::{
-    Authorizing, ClientMetadata, Connector, DpopKey, Identities, Impersonation, MemoryStore,
-    Receive, ReceiveFuture, Receiving, RedirectUri, StoreFuture, StoreKey, StoredValue,
-    SubjectToken, Target, TokenSource, TokenStore,
+    ClientMetadata, Connector, DpopKey, Identities, Impersonation, MemoryStore, StoreFuture,
+    StoreKey, StoredValue, SubjectToken, Target, TokenSource, TokenStore,
 };
 use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::client_auth::PublicClient;
@@ -25,45 +26,9 @@ use aims_oauth_wire::token::Form;
 use common::{Paused, Script, client, code, json_answer, server_with};
 use serde_json::json;
 use tokio::time::Instant;
+use user::User;
 
 const TOOL: &str = "https://tools.example/mcp";
-
-/// A user who agrees at once. Counts the logins.
-#[derive(Clone, Debug, Default)]
-struct User(Arc<Mutex<usize>>);
-
-struct Deciding(RedirectUri, User);
-
-impl Receive for User {
-    fn begin(&self) -> ReceiveFuture<'_, Box<dyn Receiving>> {
-        let redirect = "http://127.0.0.1:4711/callback".parse().unwrap();
-        let deciding: Box<dyn Receiving> = Box::new(Deciding(redirect, self.clone()));
-        Box::pin(std::future::ready(Ok(deciding)))
-    }
-}
-
-impl Receiving for Deciding {
-    fn redirect_uri(&self) -> &RedirectUri {
-        &self.0
-    }
-
-    fn receive<'a>(self: Box<Self>, login: &'a Authorizing) -> ReceiveFuture<'a, String> {
-        let url = url::Url::parse(login.url()).unwrap();
-        let state = url
-            .query_pairs()
-            .find(|(name, _)| name == "state")
-            .unwrap()
-            .1;
-        *self.1.0.lock().unwrap() += 1;
-        Box::pin(std::future::ready(Ok(format!("code=c&state={state}"))))
-    }
-}
-
-impl User {
-    fn logins(&self) -> usize {
-        *self.0.lock().unwrap()
-    }
-}
 
 /// Tools at `/mcp` and `/other`, of the servers `as.example` and `other.example`.
 fn world() -> Script {
@@ -180,7 +145,7 @@ async fn step_ups_are_bounded() {
         let stepped = connection.step_up(&challenge.unwrap()).await.unwrap();
         assert_eq!(stepped.is_some(), number < 16, "{number}");
     }
-    assert_eq!(user.logins(), 16);
+    assert_eq!(user.asked("state").len(), 16);
 }
 
 /// AIM-05: the users of one store have tokens of their own.
@@ -195,9 +160,9 @@ async fn users_of_one_store_are_apart() {
     };
     let alice = token("alice").await;
     assert_eq!(token("alice").await, alice);
-    assert_eq!(user.logins(), 1);
+    assert_eq!(user.asked("state").len(), 1);
     assert_ne!(token("bob").await, alice);
-    assert_eq!(user.logins(), 2);
+    assert_eq!(user.asked("state").len(), 2);
 }
 
 /// AIM-05: the tokens of two exchanged subjects are never interchanged, although all else is equal

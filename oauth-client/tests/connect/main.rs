@@ -9,6 +9,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/user.rs"]
+mod user;
 
 mod again;
 mod binding;

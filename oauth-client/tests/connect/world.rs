@@ -1,14 +1,9 @@
 //! A tool, its server, and a user who agrees to everything.
 
-use std::sync::{Arc, Mutex};
-
 use aims_jose::jws::Unverified;
 use aims_jose::key::SigningKey;
 use aims_jose::provider::AWS_LC;
-use aims_oauth_client::{
-    Authorizing, ClientMetadata, Connection, Connector, Identities, Receive, ReceiveFuture,
-    Receiving, RedirectUri,
-};
+use aims_oauth_client::{ClientMetadata, Connection, Connector, Identities};
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::names::Resource;
 use aims_oauth_wire::token::Form;
@@ -18,57 +13,11 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::common::{Paused, Script, json_answer, with};
+pub(crate) use crate::user::User;
 
 pub(crate) const TOOL: &str = "https://tools.example/mcp";
 
 pub(crate) const DOCUMENT: &str = "https://app.example/client.json";
-
-/// A user who agrees to everything at once. Records the URLs.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct User(Arc<Mutex<Vec<String>>>);
-
-struct Deciding(RedirectUri, User);
-
-impl Receive for User {
-    fn begin(&self) -> ReceiveFuture<'_, Box<dyn Receiving>> {
-        let redirect = "http://127.0.0.1:4711/callback".parse().unwrap();
-        let deciding: Box<dyn Receiving> = Box::new(Deciding(redirect, self.clone()));
-        Box::pin(std::future::ready(Ok(deciding)))
-    }
-}
-
-impl Receiving for Deciding {
-    fn redirect_uri(&self) -> &RedirectUri {
-        &self.0
-    }
-
-    fn receive<'a>(self: Box<Self>, login: &'a Authorizing) -> ReceiveFuture<'a, String> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            let url = url::Url::parse(login.url()).unwrap();
-            let state = url
-                .query_pairs()
-                .find(|(name, _)| name == "state")
-                .unwrap()
-                .1;
-            self.1.0.lock().unwrap().push(login.url().to_owned());
-            Ok(format!("code=c&state={state}"))
-        })
-    }
-}
-
-impl User {
-    /// Returns the values of a parameter of each login.
-    pub(crate) fn asked(&self, name: &str) -> Vec<String> {
-        let urls = self.0.lock().unwrap();
-        let of = |url: &String| {
-            let url = url::Url::parse(url).unwrap();
-            let found = url.query_pairs().find(|(own, _)| own == name);
-            found.map_or_else(String::new, |(_, value)| value.into_owned())
-        };
-        urls.iter().map(of).collect()
-    }
-}
 
 /// A tool and its server, with these members of their metadata.
 pub(crate) fn world(tool: &Value, server: &Value) -> Script {

@@ -1,0 +1,48 @@
+//! A user who agrees to everything.
+
+use std::sync::{Arc, Mutex};
+
+use aims_oauth_client::{Authorizing, Receive, ReceiveFuture, Receiving, RedirectUri};
+
+/// A user who agrees to everything at once. Records the URLs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct User(Arc<Mutex<Vec<String>>>);
+
+struct Deciding(RedirectUri, User);
+
+impl Receive for User {
+    fn begin(&self) -> ReceiveFuture<'_, Box<dyn Receiving>> {
+        let redirect = "http://127.0.0.1:4711/callback".parse().unwrap();
+        let deciding: Box<dyn Receiving> = Box::new(Deciding(redirect, self.clone()));
+        Box::pin(std::future::ready(Ok(deciding)))
+    }
+}
+
+impl Receiving for Deciding {
+    fn redirect_uri(&self) -> &RedirectUri {
+        &self.0
+    }
+
+    fn receive<'a>(self: Box<Self>, login: &'a Authorizing) -> ReceiveFuture<'a, String> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.1.0.lock().unwrap().push(login.url().to_owned());
+            let state = value(login.url(), "state");
+            Ok(format!("code=c&state={state}"))
+        })
+    }
+}
+
+impl User {
+    /// Returns the values of a parameter of each login.
+    pub(crate) fn asked(&self, name: &str) -> Vec<String> {
+        let urls = self.0.lock().unwrap();
+        urls.iter().map(|url| value(url, name)).collect()
+    }
+}
+
+fn value(url: &str, name: &str) -> String {
+    let url = url::Url::parse(url).unwrap();
+    let found = url.query_pairs().find(|(own, _)| own == name);
+    found.map_or_else(String::new, |(_, value)| value.into_owned())
+}
