@@ -186,9 +186,7 @@ fn one_client_with_many_keys_keeps_no_other_out() {
         .build(now())
         .unwrap();
     let request = |id: &str, key: &SigningKey| {
-        let mut claims = assertion_claims(now());
-        (claims["iss"], claims["sub"]) = (json!(id), json!(id));
-        let assertion = sign("client-authentication+jwt", &claims, key);
+        let assertion = assertion_of(id, key, now());
         let parameters = [
             ("grant_type", "client_credentials"),
             ("client_assertion_type", JWT_BEARER),

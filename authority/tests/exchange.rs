@@ -21,7 +21,7 @@ use aims_oauth_wire::delegate::ScopeTable;
 use aims_txn_token::{TxnToken, TxnTokenRules};
 use common::browser::{USER, code, parameters, public, redeem, refresh, with, with_users};
 use common::endpoint::{
-    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, refused, verified,
+    ACCESS_TOKEN, EXCHANGE, TXN_TOKEN, ask, judged, refused, send_as, verified,
 };
 use common::{BASE, FILES, NOW, TOOLS, at, es256, key_set, now, sign};
 use lines::logged;
@@ -119,22 +119,15 @@ impl Chain {
         more: &[(&str, &str)],
         now: UnixTime,
     ) -> Answer {
-        let mut claims = assertion_claims(now);
-        claims["iss"] = client_id.into();
-        claims["sub"] = client_id.into();
-        let assertion = sign("client-authentication+jwt", &claims, key);
-        let mut all = vec![
+        let good = [
             ("grant_type", EXCHANGE),
-            ("client_assertion_type", JWT_BEARER),
-            ("client_assertion", &assertion),
-            ("subject_token", &self.subject),
+            ("subject_token", &*self.subject),
             ("subject_token_type", ACCESS_TOKEN),
             ("resource", FILES),
             ("scope", "read"),
         ];
-        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        ask(&self.authority, &[], &all, now)
+        let client = (client_id, key);
+        judged(&send_as(&self.authority, client, &good, more, now))
     }
 }
 

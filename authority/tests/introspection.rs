@@ -20,7 +20,7 @@ use aims_jose::provider::AWS_LC;
 use aims_jose::time::{Skew, UnixTime};
 use aims_oauth_wire::introspection::{Introspection, SIGNED, SignedIntrospection};
 use common::browser::{USER, code, parameters, public, redeem, refresh, with_users};
-use common::endpoint::{FORM, JWT_BEARER, by_assertion, form, judged, refused};
+use common::endpoint::{FORM, JWT_BEARER, assertion_of, by_assertion, form, judged, refused};
 use common::*;
 use http::Response;
 use serde_json::{Value, json};
@@ -66,17 +66,6 @@ fn setup_with(change: impl FnOnce(Builder) -> Builder) -> Setup {
 
 fn setup() -> Setup {
     setup_with(|it| it)
-}
-
-/// Returns the parameters by which a client authenticates.
-fn assertion_of(client_id: &str, key: &SigningKey, now: UnixTime) -> String {
-    let jti = aims_jose::random::id128(aims_jose::random::SYSTEM).unwrap();
-    let seconds = now.as_secs();
-    let claims = json!({
-        "iss": client_id, "sub": client_id, "aud": BASE, "jti": jti,
-        "iat": seconds, "exp": seconds + 60,
-    });
-    sign("client-authentication+jwt", &claims, key)
 }
 
 impl Setup {

@@ -41,9 +41,7 @@ fn an_exchange_names_both_tokens() {
         .unwrap();
     let granted = by_assertion(&authority, &assertion(&client, now()), &[], now()).unwrap();
     let subject = granted["access_token"].as_str().unwrap();
-    let mut claims = assertion_claims(now());
-    (claims["iss"], claims["sub"]) = (json!("gateway"), json!("gateway"));
-    let assertion = sign("client-authentication+jwt", &claims, &gateway);
+    let assertion = assertion_of("gateway", &gateway, now());
     let parameters = [
         (
             "grant_type",
@@ -64,7 +62,7 @@ fn an_exchange_names_both_tokens() {
         .iter()
         .find(|it| it.contains("exchanged a token"))
         .unwrap();
-    let id = |token: &str| common::claims(token)["jti"].as_str().unwrap().to_owned();
+    let id = |token: &str| claims(token)["jti"].as_str().unwrap().to_owned();
     for named in [
         format!("subject_token={} ", Fingerprint::of(subject.as_bytes())),
         format!(" token={} ", Fingerprint::of(token.as_bytes())),

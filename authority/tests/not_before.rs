@@ -11,45 +11,17 @@ mod common;
 
 use std::sync::Arc;
 
-use aims_authority::{
-    Authority, Client, Exchange, ExchangeTable, NameSubject, OutgoingGrants, Purpose, Replacement,
-    ReplacementRequest, Transaction, TransactionPolicy,
-};
+use aims_authority::{Authority, Client, ExchangeTable, OutgoingGrants, Purpose};
 use aims_jose::key::SigningKey;
 use aims_oauth_wire::delegate::ScopeTable;
-use common::endpoint::{
-    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, refused,
-};
-use common::{BASE, FILES, NOW, TOOLS, builder, claims, es256, key_set, now, sign};
-use serde_json::{Map, Value, json};
+use common::endpoint::{ACCESS_TOKEN, EXCHANGE, TXN_TOKEN, judged, refused, send_as};
+use common::orders::{Orders, SameNames};
+use common::{BASE, FILES, NOW, TOOLS, builder, claims, es256, key_set, named, now, sign};
+use serde_json::{Value, json};
 
 const BANK: &str = "https://as.bank.example";
 const DOMAIN: &str = "example.org";
 const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-
-#[derive(Debug)]
-struct Shop;
-
-impl TransactionPolicy for Shop {
-    fn decide(
-        &self,
-        _exchange: &Exchange<'_>,
-        _details: &Map<String, Value>,
-        _context: &Map<String, Value>,
-    ) -> Option<Transaction> {
-        Some(Transaction::new(rows("call", "order")))
-    }
-
-    fn replace(&self, _request: &ReplacementRequest<'_>) -> Option<Replacement> {
-        Some(Replacement::new())
-    }
-}
-
-impl NameSubject for Shop {
-    fn name(&self, _audience: &str, subject: &str) -> Option<String> {
-        Some(subject.to_owned())
-    }
-}
 
 fn rows(from: &str, to: &str) -> ScopeTable {
     ScopeTable::new([(from, to)]).unwrap()
@@ -64,15 +36,11 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let [gateway, access, transactions] = [0; 3].map(|_| {
-            let key = es256();
-            let id = key.verifying_key().thumbprint().to_string();
-            key.with_key_id(id)
-        });
+        let [gateway, access, transactions] = [0; 3].map(|_| named(es256()));
         let table = ExchangeTable::new()
             .allow(TOOLS, FILES, rows("call", "read"))
             .allow(DOMAIN, FILES, rows("order", "read"));
-        let grants = OutgoingGrants::new(BANK.parse().unwrap(), Arc::new(Shop))
+        let grants = OutgoingGrants::new(BANK.parse().unwrap(), Arc::new(SameNames))
             .scopes(TOOLS, rows("call", "pay"))
             .scopes(DOMAIN, rows("order", "pay"))
             .issue_jwt()
@@ -80,7 +48,7 @@ impl World {
         let authority = builder()
             .signing_key(Purpose::AccessToken, access.clone())
             .signing_key(Purpose::TransactionToken, transactions.clone())
-            .transactions(Arc::new(Shop))
+            .transactions(Arc::new(Orders))
             .exchange(Arc::new(table))
             .outgoing_grants(grants)
             .client(
@@ -122,18 +90,13 @@ impl World {
             });
             (sign("at+jwt", &claims, &self.access), ACCESS_TOKEN)
         };
-        let mut named = assertion_claims(now());
-        (named["iss"], named["sub"]) = (json!("gateway"), json!("gateway"));
-        let assertion = sign("client-authentication+jwt", &named, &self.gateway);
-        let mut all = vec![
+        let good = [
             ("grant_type", EXCHANGE),
-            ("client_assertion_type", JWT_BEARER),
-            ("client_assertion", &assertion),
             ("subject_token", &token),
             ("subject_token_type", kind),
         ];
-        all.extend(more);
-        let answer = ask(&self.authority, &[], &all, now())?;
+        let client = ("gateway", &self.gateway);
+        let answer = judged(&send_as(&self.authority, client, &good, more, now()))?;
         Ok(claims(answer["access_token"].as_str().unwrap()))
     }
 }

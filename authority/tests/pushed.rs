@@ -20,8 +20,8 @@ use common::browser::{
     CALLBACK, USER, code, named, open, page, parameters, public, redeem, redirected, refresh,
     refused_to_client, submit, with, with_public, with_users,
 };
-use common::endpoint::{FORM, JWT_BEARER, assertion_claims, judged, refused, verified};
-use common::{BASE, FILES, NOW, TOOLS, at, es256, key_set, now, request, send, sign};
+use common::endpoint::{FORM, JWT_BEARER, assertion_of, judged, refused, verified};
+use common::{BASE, FILES, NOW, TOOLS, at, es256, key_set, now, request, send};
 use serde_json::{Map, Value, json};
 
 fn push(
@@ -264,14 +264,9 @@ fn a_full_table_of_public_requests_leaves_the_other_working() {
         .build(now())
         .unwrap();
     let as_web = || {
-        let mut claims = assertion_claims(now());
-        (claims["iss"], claims["sub"]) = (json!("web"), json!("web"));
         let mut asked = with("client_id", Some("web"));
         asked.push(("client_assertion_type", JWT_BEARER.to_owned()));
-        asked.push((
-            "client_assertion",
-            sign("client-authentication+jwt", &claims, &key),
-        ));
+        asked.push(("client_assertion", assertion_of("web", &key, now())));
         push(&authority, &asked, now())
     };
     let full = refused(503, "server_error");

@@ -372,9 +372,7 @@ fn a_client_registers_the_url_of_its_keys() {
     assert_eq!(registered["token_endpoint_auth_method"], "private_key_jwt");
     assert_eq!(registered.get("jwks"), None);
     let (key, id) = (named("1"), registered["client_id"].as_str().unwrap());
-    let mut claims = assertion_claims(now());
-    (claims["iss"], claims["sub"]) = (id.into(), id.into());
-    let assertion = sign("client-authentication+jwt", &claims, &key);
+    let assertion = assertion_of(id, &key, now());
     let pushed = form(&[
         ("client_assertion_type", JWT_BEARER),
         ("client_assertion", &assertion),

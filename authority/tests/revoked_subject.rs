@@ -16,36 +16,21 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use aims_authority::{
-    Authority, AuthorizationServer, Client, DevUser, Exchange, ExchangeTable, MemoryState, State,
-    Transaction, TransactionPolicy,
+    Authority, AuthorizationServer, Client, DevUser, ExchangeTable, MemoryState, State,
 };
 use aims_jose::key::SigningKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::ScopeTable;
 use common::browser::{code, parameters, public, redeem, refresh};
 use common::endpoint::{
-    ACCESS_TOKEN, EXCHANGE, FORM, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, form, refused,
+    ACCESS_TOKEN, EXCHANGE, FORM, JWT_BEARER, TXN_TOKEN, assertion_of, form, judged, refused,
+    send_as,
 };
-use common::{FILES, NOW, TOOLS, at, body, builder, es256, key_set, now, request, send, sign};
-use serde_json::{Map, Value, json};
+use common::orders::Orders;
+use common::{FILES, NOW, TOOLS, at, body, builder, es256, key_set, now, request, send};
+use serde_json::Value;
 
 type Answer = Result<Value, (u16, String)>;
-
-#[derive(Debug)]
-struct Shop;
-
-impl TransactionPolicy for Shop {
-    fn decide(
-        &self,
-        _exchange: &Exchange<'_>,
-        _details: &Map<String, Value>,
-        _context: &Map<String, Value>,
-    ) -> Option<Transaction> {
-        Some(Transaction::new(
-            ScopeTable::new([("call", "order")]).unwrap(),
-        ))
-    }
-}
 
 struct World {
     authority: Authority,
@@ -66,7 +51,7 @@ impl World {
             .users(Arc::new(DevUser::new(user)))
             .state(state.clone())
             .exchange(Arc::new(table))
-            .transactions(Arc::new(Shop))
+            .transactions(Arc::new(Orders))
             .client(public())
             .client(
                 Client::with_keys("gateway", key_set(&gateway))
@@ -94,33 +79,25 @@ impl World {
         redeem(&self.authority, &code, &[], &[], now).unwrap()
     }
 
-    fn as_gateway(&self, now: UnixTime) -> Vec<(&'static str, String)> {
-        let mut claims = assertion_claims(now);
-        (claims["iss"], claims["sub"]) = (json!("gateway"), json!("gateway"));
-        let assertion = sign("client-authentication+jwt", &claims, &self.gateway);
-        vec![
-            ("client_assertion_type", JWT_BEARER.to_owned()),
-            ("client_assertion", assertion),
-        ]
-    }
-
     fn exchange(&self, token: &str, kinds: [&str; 2], target: &str, now: UnixTime) -> Answer {
-        let own = self.as_gateway(now);
-        let mut all: Vec<(&str, &str)> = own.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        all.extend([
+        let all = [
             ("grant_type", EXCHANGE),
             ("subject_token", token),
             ("subject_token_type", kinds[0]),
             ("requested_token_type", kinds[1]),
             ("audience", target),
-        ]);
-        ask(&self.authority, &[], &all, now)
+        ];
+        let client = ("gateway", &self.gateway);
+        judged(&send_as(&self.authority, client, &all, &[], now))
     }
 
     fn is_active(&self, token: &str, now: UnixTime) -> bool {
-        let own = self.as_gateway(now);
-        let mut all: Vec<(&str, &str)> = own.iter().map(|(n, v)| (*n, v.as_str())).collect();
-        all.push(("token", token));
+        let assertion = assertion_of("gateway", &self.gateway, now);
+        let all = [
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &assertion),
+            ("token", token),
+        ];
         let request = request("POST", "/introspect", &[FORM], &form(&all));
         body(&send(&self.authority, &request, now))["active"] == true
     }

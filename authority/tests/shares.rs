@@ -16,8 +16,8 @@ use aims_jose::key::SigningKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::call::ToolCall;
 use common::browser::{CALLBACK, code, parameters, public, redeem, refresh, with, with_users};
-use common::endpoint::{FORM, JWT_BEARER, assertion_claims, form, judged, refused};
-use common::{NOW, TOOLS, at, builder, es256, key_set, now, request, send, sign};
+use common::endpoint::{FORM, JWT_BEARER, assertion_of, form, judged, refused};
+use common::{NOW, TOOLS, at, builder, es256, key_set, now, request, send};
 use serde_json::{Value, json};
 
 /// Lets the user allow the client, and returns the refresh token.
@@ -157,9 +157,7 @@ impl World {
         parameters: &[(&str, &str)],
         now: UnixTime,
     ) -> Result<Value, (u16, String)> {
-        let mut claims = assertion_claims(now);
-        (claims["iss"], claims["sub"]) = (json!(client), json!(client));
-        let assertion = sign("client-authentication+jwt", &claims, &self.key);
+        let assertion = assertion_of(client, &self.key, now);
         let mut all = vec![
             ("client_assertion_type", JWT_BEARER),
             ("client_assertion", &assertion),

@@ -25,8 +25,9 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::ScopeTable;
 use common::endpoint::{
     ACCESS_TOKEN, EXCHANGE, JWT_BEARER, JWT_SPIFFE, TXN_TOKEN, ask, assertion_claims, judged,
-    refused, send_form,
+    refused, send_as,
 };
+use common::orders::Orders;
 use common::{AGENT, BASE, FILES, NOW, TOOLS, at, body, claims, es256, key_set, now, sign};
 use lines::all_logged;
 use serde_json::{Map, Value, json};
@@ -116,26 +117,19 @@ impl World {
 
     fn ask(
         &self,
-        (client_id, key): (&str, &SigningKey),
+        client: (&str, &SigningKey),
         (kind, text): (&str, &str),
         more: &[(&str, &str)],
         now: UnixTime,
     ) -> Answer {
-        let mut claims = assertion_claims(now);
-        (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
-        let assertion = sign("client-authentication+jwt", &claims, key);
-        let mut all = vec![
+        let good = [
             ("grant_type", EXCHANGE),
-            ("client_assertion_type", JWT_BEARER),
-            ("client_assertion", &assertion),
             ("subject_token", text),
             ("subject_token_type", kind),
             ("requested_token_type", TXN_TOKEN),
             ("audience", DOMAIN),
         ];
-        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        let response = send_form(&self.authority, &[], &all, now);
+        let response = send_as(&self.authority, client, &good, more, now);
         let described = body(&response)["error_description"].clone();
         *self.reason.borrow_mut() = described.as_str().unwrap_or_default().to_owned();
         judged(&response)
@@ -294,24 +288,9 @@ fn a_client_that_is_not_listed_states_nothing() {
 /// accepts none.
 #[test]
 fn the_policy_accepts_each_form() {
-    #[derive(Debug)]
-    struct Careless;
-
-    impl TransactionPolicy for Careless {
-        fn decide(
-            &self,
-            _exchange: &Exchange<'_>,
-            _details: &Map<String, Value>,
-            _context: &Map<String, Value>,
-        ) -> Option<Transaction> {
-            let scopes = ScopeTable::new([("call", "order")]).unwrap();
-            Some(Transaction::new(scopes))
-        }
-    }
-
     let target = refused(400, "invalid_target").map(drop);
     for (world, signed, unsigned) in [
-        (World::with(Careless), false, false),
+        (World::with(Orders), false, false),
         (World::with(Shop(&[Statement::SelfSigned])), true, false),
         (World::with(Shop(&[Statement::UnsignedJson])), false, true),
     ] {

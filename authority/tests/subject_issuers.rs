@@ -12,19 +12,18 @@ mod common;
 use std::sync::Arc;
 
 use aims_authority::{
-    Authority, Builder, Client, Exchange, ExchangeTable, MapSubject, NameSubject, OutgoingGrants,
-    Resource, Transaction, TransactionPolicy,
+    Authority, Builder, Client, Exchange, ExchangeTable, MapSubject, OutgoingGrants, Resource,
+    Transaction, TransactionPolicy,
 };
-use aims_jose::jwk::PublicJwkSet;
 use aims_jose::key::SigningKey;
-use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
-use aims_oauth_rs::{IssuerStore, RefreshFuture, RefreshKeys};
+use aims_oauth_rs::{RefreshFuture, RefreshKeys};
 use aims_oauth_wire::delegate::ScopeTable;
-use common::endpoint::{
-    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, ask, assertion_claims, refused, verified,
+use common::endpoint::{ACCESS_TOKEN, EXCHANGE, TXN_TOKEN, judged, refused, send_as, verified};
+use common::orders::{Orders, SameNames};
+use common::{
+    BASE, FILES, NOW, TOOLS, at, builder, claims, es256, issuer_store, key_set, now, sign,
 };
-use common::{BASE, FILES, NOW, TOOLS, at, builder, claims, es256, key_set, now, sign};
 use serde_json::{Map, Value, json};
 
 const PARTNER: &str = "https://as.partner.example";
@@ -47,15 +46,6 @@ impl MapSubject for Subjects {
             "batch" => Some("gateway".to_owned()),
             _ => None,
         }
-    }
-}
-
-#[derive(Debug)]
-struct Names;
-
-impl NameSubject for Names {
-    fn name(&self, _audience: &str, subject: &str) -> Option<String> {
-        Some(subject.to_owned())
     }
 }
 
@@ -113,21 +103,15 @@ impl World {
             .allow_issuer(PARTNER, TOOLS, FILES, rows())
             // This one is for tokens of this server alone.
             .allow(TOOLS, OTHER, rows());
-        let store = IssuerStore::new();
-        let keys = [partner.public_jwk().clone()];
-        let keys = keys.into_iter().collect::<PublicJwkSet>().to_json();
-        store
-            .set(&PARTNER.parse().unwrap(), keys.as_bytes(), AWS_LC)
-            .unwrap();
         let client = |id: &str| Client::with_keys(id, key_set(&gateway)).allow(FILES, ["read"]);
         let grants = |audience: &str| {
-            OutgoingGrants::new(audience.parse().unwrap(), Arc::new(Names)).issue_jwt()
+            OutgoingGrants::new(audience.parse().unwrap(), Arc::new(SameNames)).issue_jwt()
         };
         let authority = change(builder())
             .resource(Resource::new(OTHER).with_scopes(["read"]))
             .exchange(Arc::new(table))
             .transactions(Arc::new(shop))
-            .subject_issuers(Arc::new(store), Arc::new(Subjects))
+            .subject_issuers(issuer_store(PARTNER, &partner), Arc::new(Subjects))
             // This one is for tokens of this server alone.
             .outgoing_grants(grants(BANK).scopes(TOOLS, rows()))
             .outgoing_grants(grants(CLUB).issuer_scopes(PARTNER, TOOLS, rows()))
@@ -157,20 +141,14 @@ impl World {
         more: &[(&str, &str)],
         now: UnixTime,
     ) -> Answer {
-        let mut claims = assertion_claims(now);
-        (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
-        let assertion = sign("client-authentication+jwt", &claims, &self.gateway);
-        let mut all = vec![
+        let good = [
             ("grant_type", EXCHANGE),
-            ("client_assertion_type", JWT_BEARER),
-            ("client_assertion", &assertion),
             ("subject_token", token),
             ("subject_token_type", ACCESS_TOKEN),
             ("resource", FILES),
         ];
-        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        ask(&self.authority, &[], &all, now)
+        let client = (client_id, &self.gateway);
+        judged(&send_as(&self.authority, client, &good, more, now))
     }
 
     /// Exchanges a token of the partner with this claim in place of the good one.
@@ -248,22 +226,6 @@ fn a_token_that_is_older_than_revocations_is_refused() {
     assert_eq!(found, refused(400, "invalid_request"));
 }
 
-/// A policy that ignores the issuer.
-#[derive(Debug)]
-struct Careless;
-
-impl TransactionPolicy for Careless {
-    fn decide(
-        &self,
-        _exchange: &Exchange<'_>,
-        _details: &Map<String, Value>,
-        _context: &Map<String, Value>,
-    ) -> Option<Transaction> {
-        let scopes = ScopeTable::new([("call", "order")]).unwrap();
-        Some(Transaction::new(scopes))
-    }
-}
-
 /// TXN-31: no token of another issuer opens a transaction unless the policy names the issuer.
 #[test]
 fn another_issuer_opens_no_transaction_unless_it_is_named() {
@@ -275,7 +237,7 @@ fn another_issuer_opens_no_transaction_unless_it_is_named() {
     let policies = [
         (World::new(), None),
         (World::with(Shop(false)), Some("invalid_target")),
-        (World::with(Careless), Some("invalid_target")),
+        (World::with(Orders), Some("invalid_target")),
     ];
     for (world, error) in policies {
         let token = sign("at+jwt", &good(), &world.partner);
@@ -413,14 +375,7 @@ impl RefreshKeys for NoKeys {
 /// TEX-30: a setting about issuers of subject tokens is about issuers that are known.
 #[test]
 fn settings_of_issuers_name_known_issuers() {
-    let known = || {
-        let store = IssuerStore::new();
-        let keys = [es256().public_jwk().clone()];
-        let keys = keys.into_iter().collect::<PublicJwkSet>().to_json();
-        let issuer = PARTNER.parse().unwrap();
-        store.set(&issuer, keys.as_bytes(), AWS_LC).unwrap();
-        builder().subject_issuers(Arc::new(store), Arc::new(Subjects))
-    };
+    let known = || builder().subject_issuers(issuer_store(PARTNER, &es256()), Arc::new(Subjects));
     let refresh = |builder: Builder| builder.refresh_subject_issuers(Arc::new(NoKeys));
     let ignore = |builder: Builder, issuer: &str| builder.ignore_further_claims_of(issuer);
     assert!(refresh(known()).build(now()).is_ok());

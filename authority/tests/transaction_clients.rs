@@ -12,10 +12,7 @@ mod common;
 
 use std::sync::Arc;
 
-use aims_authority::{
-    Authority, Client, Exchange, ExchangeTable, Purpose, Replacement, ReplacementRequest,
-    StatedSubjects, Transaction, TransactionPolicy,
-};
+use aims_authority::{Authority, Client, ExchangeTable, Purpose, StatedSubjects};
 use aims_http_sig::HttpRequest;
 use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::profile::wimse::{Content, RequestSigning};
@@ -26,37 +23,20 @@ use aims_oauth_wire::certificate::{ClientCertificates, PeerCertificate};
 use aims_oauth_wire::delegate::ScopeTable;
 use aims_oauth_wire::dpop::Binding;
 use common::endpoint::{ACCESS_TOKEN, EXCHANGE, FORM, TXN_TOKEN, form, judged, refused, verified};
+use common::orders::Orders;
 use common::{
-    AGENT, BASE, FILES, NOW, TOOLS, builder, claims, confirmation, es256, now, request, send, sign,
+    AGENT, BASE, FILES, NOW, TOOLS, builder, claims, confirmation, es256, named, now, request,
+    send, sign,
 };
 use http::Request;
 use rcgen::{CertificateParams, KeyPair};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 const DOMAIN: &str = "example.org";
 const TOKEN: &str = "http://127.0.0.1:8080/token";
 
 type Answer = Result<Value, (u16, String)>;
 type Form<'a> = Vec<(&'a str, &'a str)>;
-
-#[derive(Debug)]
-struct Shop;
-
-impl TransactionPolicy for Shop {
-    fn decide(
-        &self,
-        _exchange: &Exchange<'_>,
-        _details: &Map<String, Value>,
-        _context: &Map<String, Value>,
-    ) -> Option<Transaction> {
-        let scopes = ScopeTable::new([("call", "order")]).unwrap();
-        Some(Transaction::new(scopes))
-    }
-
-    fn replace(&self, _request: &ReplacementRequest<'_>) -> Option<Replacement> {
-        Some(Replacement::new())
-    }
-}
 
 /// A server with a workload `a` and a client `tls`, which serve the tools.
 struct World {
@@ -75,9 +55,7 @@ fn certificate() -> PeerCertificate {
 
 impl World {
     fn new() -> Self {
-        let access = es256();
-        let id = access.verifying_key().thumbprint().to_string();
-        let access = access.with_key_id(id);
+        let access = named(es256());
         let certificate = certificate();
         let may = |client: Client| {
             let client = client.serves(TOOLS).allow(FILES, ["read"]);
@@ -89,7 +67,7 @@ impl World {
             .allow(DOMAIN, FILES, rows("order"));
         let authority = builder()
             .signing_key(Purpose::AccessToken, access.clone())
-            .transactions(Arc::new(Shop))
+            .transactions(Arc::new(Orders))
             .exchange(Arc::new(table))
             .client_certificates(ClientCertificates::from_connection())
             .client(may(Client::spiffe(AGENT.parse().unwrap())))
@@ -308,7 +286,7 @@ fn a_certificate_signs_no_subject() {
     let certificate = certificate();
     let with = |rules: StatedSubjects| {
         let built = builder()
-            .transactions(Arc::new(Shop))
+            .transactions(Arc::new(Orders))
             .client_certificates(ClientCertificates::from_connection())
             .client(Client::by_certificates("tls", [*certificate.thumbprint()]))
             .stated_subjects(rules)

@@ -9,10 +9,9 @@ use aims_oauth_wire::dpop::Binding;
 use serde_json::{Value, json};
 
 use super::payer::{
-    CIBA, ask, assertion, decide, details, good, id, inbox, key, payer, poll, post, submit, with,
-    with_payer,
+    CIBA, ask, decide, details, good, id, inbox, key, payer, poll, post, submit, with, with_payer,
 };
-use crate::common::endpoint::{FORM, JWT_BEARER, form, judged, refused, verified};
+use crate::common::endpoint::{FORM, JWT_BEARER, assertion_of, form, judged, refused, verified};
 use crate::common::{BASE, FILES, NOW, TOOLS, at, key_set, now, request, send};
 use crate::lines::logged;
 
@@ -182,7 +181,7 @@ fn an_approval_may_be_bound_to_a_key() {
     let random = aims_jose::random::SYSTEM;
     let proof = Binding::to("POST", &place).prepare_with(None, jwk, algorithm, random, now());
     let proof = proof.unwrap().sign(&holder).unwrap();
-    let assertion = assertion("payer", &key, now());
+    let assertion = assertion_of("payer", &key, now());
     let all = form(&[
         ("client_assertion_type", JWT_BEARER),
         ("client_assertion", &assertion),

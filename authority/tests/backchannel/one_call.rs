@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use aims_authority::{
-    Client, Exchange, ExchangeTable, NameSubject, OutgoingGrants, Transaction, TransactionPolicy,
-};
+use aims_authority::{Authority, Client, ExchangeTable, OutgoingGrants};
+use aims_jose::key::SigningKey;
 use aims_oauth_wire::delegate::ScopeTable;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::payer::{
-    ask, call, decide, details, good, id, inbox, key, payer, poll, post, with, with_payer,
+    approved, ask, call, decide, details, good, id, inbox, key, payer, poll, post, with, with_payer,
 };
 use crate::common::browser::{public, redeem, with_users};
-use crate::common::endpoint::{judged, refused, verified};
+use crate::common::endpoint::{
+    ACCESS_TOKEN, EXCHANGE, TXN_TOKEN, judged, refused, send_as, verified,
+};
+use crate::common::orders::{Orders, SameNames};
 use crate::common::{self, NOW, TOOLS, key_set, now};
 
 /// CIBA-30: from the request to the token, which is for the call alone.
@@ -118,42 +120,25 @@ fn a_token_for_one_call_is_not_exchanged() {
         .exchange(Arc::new(table));
     let authority = authority.build(now()).unwrap();
     let details = details();
-    let approved = with(&good(&details), "scope", "openid call");
+    let for_call = with(&good(&details), "scope", "openid call");
     let scoped = [
         ("scope", "openid call"),
         ("resource", TOOLS),
         ("login_hint", "alice"),
     ];
     for (asked, expected) in [
-        (&approved[..], refused(400, "invalid_request")),
+        (&for_call[..], refused(400, "invalid_request")),
         (&scoped[..], Ok(json!("call"))),
     ] {
-        let id = id(&ask(&authority, &key, asked, now()).unwrap());
-        decide(&authority, "allow", now());
-        let answer = poll(&authority, &key, &id, now()).unwrap();
+        let answer = approved(&authority, &key, asked);
         let all = [
-            (
-                "grant_type",
-                "urn:ietf:params:oauth:grant-type:token-exchange",
-            ),
+            ("grant_type", EXCHANGE),
             ("subject_token", answer["access_token"].as_str().unwrap()),
-            (
-                "subject_token_type",
-                "urn:ietf:params:oauth:token-type:access_token",
-            ),
+            ("subject_token_type", ACCESS_TOKEN),
             ("resource", TOOLS),
         ];
         let found = judged(&post(&authority, "/token", ("tool", &key), &all, now()));
         assert_eq!(found.map(|it| it["scope"].clone()), expected);
-    }
-}
-
-#[derive(Debug)]
-struct Names;
-
-impl NameSubject for Names {
-    fn name(&self, _audience: &str, subject: &str) -> Option<String> {
-        Some(subject.to_owned())
     }
 }
 
@@ -165,7 +150,7 @@ fn the_approval_of_one_call_is_no_login_elsewhere() {
     const TYPE: &str = "urn:ietf:params:oauth:token-type:";
     let key = key();
     let rows = ScopeTable::new([("call", "read")]).unwrap();
-    let bank = OutgoingGrants::new(BANK.parse().unwrap(), Arc::new(Names))
+    let bank = OutgoingGrants::new(BANK.parse().unwrap(), Arc::new(SameNames))
         .resource("https://accounts.bank.example".parse().unwrap())
         .scopes(TOOLS, rows)
         .id_token_scopes(common::BASE, ["read"])
@@ -173,28 +158,23 @@ fn the_approval_of_one_call_is_no_login_elsewhere() {
     let authority = with_payer(payer(&key).known_as(BANK, "payer")).outgoing_grants(bank);
     let authority = authority.build(now()).unwrap();
     let details = details();
-    let approved = good(&details);
+    let for_call = good(&details);
     let scoped = with(
-        &with(&approved, "scope", "openid call"),
+        &with(&for_call, "scope", "openid call"),
         "authorization_details",
         "",
     );
     let id_jag = format!("{TYPE}id-jag");
     for (asked, kind, expected) in [
-        (&approved, "access_token", refused(400, "invalid_request")),
-        (&approved, "id_token", refused(400, "invalid_request")),
+        (&for_call, "access_token", refused(400, "invalid_request")),
+        (&for_call, "id_token", refused(400, "invalid_request")),
         (&scoped, "access_token", Ok(json!("read"))),
         (&scoped, "id_token", Ok(json!("read"))),
     ] {
-        let id = id(&ask(&authority, &key, asked, now()).unwrap());
-        decide(&authority, "allow", now());
-        let answer = poll(&authority, &key, &id, now()).unwrap();
+        let answer = approved(&authority, &key, asked);
         let subject = format!("{TYPE}{kind}");
         let all = [
-            (
-                "grant_type",
-                "urn:ietf:params:oauth:grant-type:token-exchange",
-            ),
+            ("grant_type", EXCHANGE),
             ("subject_token", answer[kind].as_str().unwrap()),
             ("subject_token_type", &subject),
             ("requested_token_type", &id_jag),
@@ -205,19 +185,21 @@ fn the_approval_of_one_call_is_no_login_elsewhere() {
     }
 }
 
-#[derive(Debug)]
-struct Shop;
-
-impl TransactionPolicy for Shop {
-    fn decide(
-        &self,
-        _exchange: &Exchange<'_>,
-        details: &Map<String, Value>,
-        _context: &Map<String, Value>,
-    ) -> Option<Transaction> {
-        let scopes = ScopeTable::new([("call", "order")]).unwrap();
-        Some(Transaction::new(scopes).with_details(details.clone()))
-    }
+/// Opens a transaction with the access token of this answer, as the tool.
+fn open(
+    authority: &Authority,
+    key: &SigningKey,
+    answer: &Value,
+    more: &[(&str, &str)],
+) -> Result<Value, (u16, String)> {
+    let good = [
+        ("grant_type", EXCHANGE),
+        ("subject_token", answer["access_token"].as_str().unwrap()),
+        ("subject_token_type", ACCESS_TOKEN),
+        ("requested_token_type", TXN_TOKEN),
+        ("audience", "example.org"),
+    ];
+    judged(&send_as(authority, ("tool", key), &good, more, now()))
 }
 
 /// T-113: a token for one call opens one transaction, and another token as many as it likes.
@@ -226,9 +208,12 @@ fn a_token_for_one_call_opens_one_transaction() {
     let key = key();
     let tool = Client::with_keys("tool", key_set(&key)).serves(TOOLS);
     let authority = with_payer(payer(&key)).client(tool);
-    let authority = authority.transactions(Arc::new(Shop)).build(now()).unwrap();
+    let authority = authority
+        .transactions(Arc::new(Orders))
+        .build(now())
+        .unwrap();
     let details = details();
-    let approved = with(&good(&details), "scope", "openid call");
+    let for_call = with(&good(&details), "scope", "openid call");
     let scoped = [
         ("scope", "openid call"),
         ("resource", TOOLS),
@@ -236,32 +221,11 @@ fn a_token_for_one_call_opens_one_transaction() {
     ];
     let opened = Ok(json!("order"));
     let spent = refused(400, "invalid_request");
-    for (asked, second) in [(&approved[..], &spent), (&scoped[..], &opened)] {
+    for (asked, second) in [(&for_call[..], &spent), (&scoped[..], &opened)] {
         // Each approval has a call of its own to spend.
         for _ in 0..2 {
-            let id = id(&ask(&authority, &key, asked, now()).unwrap());
-            decide(&authority, "allow", now());
-            let answer = poll(&authority, &key, &id, now()).unwrap();
-            let all = [
-                (
-                    "grant_type",
-                    "urn:ietf:params:oauth:grant-type:token-exchange",
-                ),
-                ("subject_token", answer["access_token"].as_str().unwrap()),
-                (
-                    "subject_token_type",
-                    "urn:ietf:params:oauth:token-type:access_token",
-                ),
-                (
-                    "requested_token_type",
-                    "urn:ietf:params:oauth:token-type:txn_token",
-                ),
-                ("audience", "example.org"),
-            ];
-            let post = |more: &[(&str, &str)]| {
-                let all = [&all[..], more].concat();
-                judged(&post(&authority, "/token", ("tool", &key), &all, now()))
-            };
+            let answer = approved(&authority, &key, asked);
+            let post = |more: &[(&str, &str)]| open(&authority, &key, &answer, more);
             // A request that is refused spends nothing.
             let scope = post(&[("scope", "other")]);
             assert_eq!(scope, refused(400, "invalid_scope"));
@@ -280,32 +244,17 @@ fn a_transaction_is_for_the_approved_call() {
     let key = key();
     let tool = Client::with_keys("tool", key_set(&key)).serves(TOOLS);
     let authority = with_payer(payer(&key)).client(tool);
-    let authority = authority.transactions(Arc::new(Shop)).build(now()).unwrap();
+    let authority = authority
+        .transactions(Arc::new(Orders))
+        .build(now())
+        .unwrap();
     let details = details();
-    let approved = with(&good(&details), "scope", "openid call");
+    let for_call = with(&good(&details), "scope", "openid call");
     let other = r#"{"call_digest":"sha-256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}"#;
     for proposed in ["{}", other] {
-        let id = id(&ask(&authority, &key, &approved, now()).unwrap());
-        decide(&authority, "allow", now());
-        let answer = poll(&authority, &key, &id, now()).unwrap();
-        let all = [
-            (
-                "grant_type",
-                "urn:ietf:params:oauth:grant-type:token-exchange",
-            ),
-            ("subject_token", answer["access_token"].as_str().unwrap()),
-            (
-                "subject_token_type",
-                "urn:ietf:params:oauth:token-type:access_token",
-            ),
-            (
-                "requested_token_type",
-                "urn:ietf:params:oauth:token-type:txn_token",
-            ),
-            ("audience", "example.org"),
-            ("request_details", proposed),
-        ];
-        let found = judged(&post(&authority, "/token", ("tool", &key), &all, now())).unwrap();
+        let answer = approved(&authority, &key, &for_call);
+        let more = [("request_details", proposed)];
+        let found = open(&authority, &key, &answer, &more).unwrap();
         let claims = common::claims(found["access_token"].as_str().unwrap());
         let digest = call().digest().to_string();
         assert_eq!(claims["tctx"], json!({"call_digest": digest}), "{proposed}");

@@ -12,11 +12,11 @@ use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::call::ToolCall;
 use http::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::common::browser::{Page, read};
-use crate::common::endpoint::{FORM, JWT_BEARER, form, judged};
-use crate::common::{BASE, FILES, TOOLS, builder, field, key_set, request, send, sign};
+use crate::common::endpoint::{FORM, JWT_BEARER, assertion_of, form, judged};
+use crate::common::{BASE, FILES, TOOLS, builder, field, key_set, now, request, send};
 
 pub(crate) const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
@@ -86,15 +86,6 @@ pub(crate) fn with_payer(client: Client) -> Builder {
         .client(client)
 }
 
-pub(crate) fn assertion(client: &str, key: &SigningKey, now: UnixTime) -> String {
-    let jti = aims_jose::random::id128(aims_jose::random::SYSTEM).unwrap();
-    let seconds = now.as_secs();
-    let claims = json!({
-        "iss": client, "sub": client, "aud": BASE, "jti": jti, "iat": seconds, "exp": seconds + 60,
-    });
-    sign("client-authentication+jwt", &claims, key)
-}
-
 pub(crate) fn post(
     authority: &Authority,
     path: &str,
@@ -102,7 +93,7 @@ pub(crate) fn post(
     parameters: &[(&str, &str)],
     now: UnixTime,
 ) -> Response<Vec<u8>> {
-    let assertion = assertion(client, key, now);
+    let assertion = assertion_of(client, key, now);
     let mut all = vec![
         ("client_assertion_type", JWT_BEARER),
         ("client_assertion", assertion.as_str()),
@@ -134,6 +125,13 @@ pub(crate) fn poll(
 ) -> Result<Value, (u16, String)> {
     let all = [("grant_type", CIBA), ("auth_req_id", id)];
     judged(&post(authority, "/token", ("payer", key), &all, now))
+}
+
+/// Asks, lets the user allow it, and returns the tokens.
+pub(crate) fn approved(authority: &Authority, key: &SigningKey, asked: &[(&str, &str)]) -> Value {
+    let id = id(&ask(authority, key, asked, now()).unwrap());
+    decide(authority, "allow", now());
+    poll(authority, key, &id, now()).unwrap()
 }
 
 pub(crate) fn call() -> ToolCall {

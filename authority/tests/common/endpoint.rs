@@ -58,6 +58,41 @@ pub(crate) fn judged(response: &Response<Vec<u8>>) -> Result<Value, (u16, String
     }
 }
 
+/// Returns the body of the response, or its `error` and `error_description`.
+pub(crate) fn described(response: &Response<Vec<u8>>) -> Result<Value, (String, String)> {
+    judged(response).map_err(|(_, error)| {
+        let description = body(response)["error_description"].clone();
+        (error, description.as_str().unwrap_or_default().to_owned())
+    })
+}
+
+/// Sends a token request as this client, with these parameters in place of the good ones. An empty
+/// value leaves one out.
+pub(crate) fn send_as(
+    authority: &Authority,
+    (client_id, key): (&str, &SigningKey),
+    good: &[(&str, &str)],
+    more: &[(&str, &str)],
+    now: UnixTime,
+) -> Response<Vec<u8>> {
+    let assertion = assertion_of(client_id, key, now);
+    let mut all = good.to_vec();
+    all.push(("client_assertion_type", JWT_BEARER));
+    all.push(("client_assertion", &assertion));
+    send_form(authority, &[], &replaced(&all, more), now)
+}
+
+/// Returns the good parameters with these ones in their place. An empty value leaves one out.
+pub(crate) fn replaced<'a>(
+    good: &[(&'a str, &'a str)],
+    more: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
+    let mut all = good.to_vec();
+    all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
+    all
+}
+
 pub(crate) fn form(parameters: &[(&str, &str)]) -> String {
     let escape = |text: &str| -> String {
         text.bytes()
@@ -92,6 +127,13 @@ pub(crate) fn assertion_claims(now: UnixTime) -> Value {
 
 pub(crate) fn assertion(key: &SigningKey, now: UnixTime) -> String {
     sign("client-authentication+jwt", &assertion_claims(now), key)
+}
+
+/// Returns the assertion by which this client authenticates.
+pub(crate) fn assertion_of(client_id: &str, key: &SigningKey, now: UnixTime) -> String {
+    let mut claims = assertion_claims(now);
+    (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
+    sign("client-authentication+jwt", &claims, key)
 }
 
 pub(crate) fn by_assertion(

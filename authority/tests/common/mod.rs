@@ -3,7 +3,9 @@
 
 pub(crate) mod browser;
 pub(crate) mod endpoint;
+pub(crate) mod orders;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aims_authority::{
@@ -16,6 +18,7 @@ use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::provider::AWS_LC;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
+use aims_oauth_rs::IssuerStore;
 use http::{Request, Response};
 use serde_json::{Value, json};
 
@@ -40,6 +43,12 @@ pub(crate) fn key(algorithm: Algorithm) -> SigningKey {
 
 pub(crate) fn es256() -> SigningKey {
     key(Algorithm::Es256)
+}
+
+/// Returns the key with its thumbprint as the key id.
+pub(crate) fn named(key: SigningKey) -> SigningKey {
+    let id = key.verifying_key().thumbprint().to_string();
+    key.with_key_id(id)
 }
 
 pub(crate) fn token(name: &str) -> SecretText {
@@ -77,6 +86,16 @@ pub(crate) fn key_set(key: &SigningKey) -> JwkSet {
         .collect::<PublicJwkSet>()
         .to_json();
     JwkSet::parse(json.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap()
+}
+
+/// Returns a store with this key of this issuer.
+pub(crate) fn issuer_store(issuer: &str, key: &SigningKey) -> Arc<IssuerStore> {
+    let store = IssuerStore::new();
+    let keys = [key.public_jwk().clone()];
+    let keys = keys.into_iter().collect::<PublicJwkSet>().to_json();
+    let issuer = issuer.parse().unwrap();
+    store.set(&issuer, keys.as_bytes(), AWS_LC).unwrap();
+    Arc::new(store)
 }
 
 /// Signs any claims.

@@ -9,11 +9,11 @@ use aims_oauth_rs::IssuerStore;
 use aims_oauth_wire::delegate::ScopeTable;
 use serde_json::json;
 
-use crate::common::endpoint::{JWT_BEARER as ASSERTION, assertion_claims, send_form};
+use crate::common::endpoint::{JWT_BEARER as ASSERTION, assertion_claims, described, send_form};
 use crate::common::{BASE, NOW, TOOLS, at, body, builder, es256, key_set, now, sign};
 use crate::lines::all_logged;
 use crate::world::{
-    CHAIN, ID_JAG, JWT_BEARER, PARTNER, Subjects, TYPES, World, answer, every, good, invalid,
+    CHAIN, ID_JAG, JWT_BEARER, PARTNER, Subjects, TYPES, World, every, good, invalid,
 };
 
 /// JWTA-20, JWTA-22: each claim of a grant is checked.
@@ -273,7 +273,7 @@ fn stale_keys_are_refused() {
     for typ in ["JWT", CHAIN] {
         for (later, expected) in [(10, None), (11, Some("its key is none of its issuer"))] {
             let grant = world.signed(typ, &good(typ));
-            let found = answer(&world.send("agent", &grant, &[], at(NOW + later)));
+            let found = described(&world.send("agent", &grant, &[], at(NOW + later)));
             assert_eq!(found.err().map(|it| it.1).as_deref(), expected, "{typ}");
         }
     }

@@ -4,21 +4,20 @@
 use std::sync::Arc;
 
 use aims_authority::{Authority, Client, DevUser, IncomingGrants, MapSubject, Resource};
-use aims_jose::jwk::PublicJwkSet;
 use aims_jose::key::{Signer as _, SigningKey};
-use aims_jose::provider::AWS_LC;
 use aims_jose::random::SYSTEM;
-use aims_oauth_rs::IssuerStore;
 use aims_oauth_wire::delegate::ScopeTable;
 use aims_oauth_wire::dpop::Binding;
 use serde_json::{Value, json};
 
 use crate::common::endpoint::{
-    JWT_BEARER as ASSERTION, assertion_claims, form, send_form, verified,
+    JWT_BEARER as ASSERTION, assertion_of, described, form, send_form, verified,
 };
-use crate::common::{BASE, FILES, NOW, TOOLS, at, builder, code, es256, get, key_set, now, sign};
+use crate::common::{
+    BASE, FILES, NOW, TOOLS, at, builder, code, es256, get, issuer_store, key_set, now, sign,
+};
 use crate::lines::all_logged;
-use crate::world::{Answer, CHAIN, ID_JAG, JWT_BEARER, answer, good, invalid, refused};
+use crate::world::{Answer, CHAIN, ID_JAG, JWT_BEARER, good, invalid, refused};
 
 const PLATFORM: &str = "https://platform.example";
 /// A platform whose rules name no public client.
@@ -36,13 +35,9 @@ impl MapSubject for Jobs {
 }
 
 fn rules(issuer: &str, key: &SigningKey) -> IncomingGrants {
-    let store = IssuerStore::new();
-    let keys = [key.public_jwk().clone()];
-    let keys = keys.into_iter().collect::<PublicJwkSet>().to_json();
-    let issuer = issuer.parse().unwrap();
-    store.set(&issuer, keys.as_bytes(), AWS_LC).unwrap();
+    let (store, issuer) = (issuer_store(issuer, key), issuer.parse().unwrap());
     let rows = ScopeTable::new([("run", "call")]).unwrap();
-    IncomingGrants::new(issuer, Arc::new(store), Arc::new(Jobs)).scopes(TOOLS, rows)
+    IncomingGrants::new(issuer, store, Arc::new(Jobs)).scopes(TOOLS, rows)
 }
 
 fn every(issuer: &str, key: &SigningKey) -> IncomingGrants {
@@ -107,7 +102,7 @@ impl World {
     fn send(&self, token: &str, fields: &[(&str, &str)], more: &[(&str, &str)]) -> Answer {
         let mut all = vec![("grant_type", JWT_BEARER), ("assertion", token)];
         all.extend(more);
-        answer(&send_form(&self.authority, fields, &all, now()))
+        described(&send_form(&self.authority, fields, &all, now()))
     }
 
     fn present(&self, claims: &Value) -> Answer {
@@ -246,9 +241,7 @@ fn a_client_with_keys_authenticates() {
     let found = world.present_as("unknown", &world.signed(&job()), &[]);
     assert_eq!(found, refused("invalid_client", reason));
     let by_key = |claims: &Value| {
-        let mut own = assertion_claims(now());
-        (own["iss"], own["sub"]) = (json!("agent"), json!("agent"));
-        let own = sign("client-authentication+jwt", &own, &world.agent);
+        let own = assertion_of("agent", &world.agent, now());
         let more = [
             ("client_assertion_type", ASSERTION),
             ("client_assertion", own.as_str()),

@@ -9,10 +9,10 @@ use aims_oauth_rs::IssuerStore;
 use aims_oauth_wire::delegate::ScopeTable;
 use serde_json::{Value, json};
 
+use crate::common::endpoint::described;
 use crate::common::{BASE, NOW, TOOLS, at, builder, es256, get, key_set, now};
 use crate::world::{
-    CHAIN, ID_JAG, JWT_BEARER, PARTNER, Subjects, TYPES, World, answer, every, good, invalid,
-    rules, store,
+    CHAIN, ID_JAG, JWT_BEARER, PARTNER, Subjects, TYPES, World, every, good, invalid, rules, store,
 };
 
 /// JWTA-20, CHN-08, JAG-40, TXC-04: the token is for the mapped subject, within the table, and ends
@@ -23,7 +23,7 @@ fn a_grant_of_each_profile_gives_an_access_token() {
     for typ in TYPES {
         let grant = world.signed(typ, &good(typ));
         let response = world.send("agent", &grant, &[], at(NOW + 10));
-        let granted = answer(&response).unwrap();
+        let granted = described(&response).unwrap();
         assert_eq!(granted["token_type"], "Bearer");
         assert_eq!(granted["scope"], "call list", "{typ}");
         assert_eq!(granted["expires_in"], 90);

@@ -3,19 +3,15 @@
 use std::sync::Arc;
 
 use aims_authority::{Authority, Client, IncomingGrants, MapSubject};
-use aims_jose::jwk::PublicJwkSet;
 use aims_jose::key::SigningKey;
-use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::IssuerStore;
 use aims_oauth_wire::delegate::ScopeTable;
 use http::Response;
 use serde_json::{Value, json};
 
-use crate::common::endpoint::{
-    JWT_BEARER as ASSERTION, assertion_claims, judged, send_form, verified,
-};
-use crate::common::{BASE, FILES, NOW, TOOLS, body, builder, es256, key_set, now, sign};
+use crate::common::endpoint::{described, send_as, verified};
+use crate::common::{BASE, FILES, NOW, TOOLS, builder, es256, issuer_store, key_set, now, sign};
 
 pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 pub(crate) const PARTNER: &str = "https://as.partner.example";
@@ -47,13 +43,7 @@ pub(crate) struct World {
 }
 
 pub(crate) fn store(partner: &SigningKey) -> Arc<IssuerStore> {
-    let store = IssuerStore::new();
-    let keys = [partner.public_jwk().clone()];
-    let keys = keys.into_iter().collect::<PublicJwkSet>().to_json();
-    store
-        .set(&PARTNER.parse().unwrap(), keys.as_bytes(), AWS_LC)
-        .unwrap();
-    Arc::new(store)
+    issuer_store(PARTNER, partner)
 }
 
 pub(crate) fn rules(partner: &SigningKey) -> IncomingGrants {
@@ -104,21 +94,13 @@ impl World {
         more: &[(&str, &str)],
         now: UnixTime,
     ) -> Response<Vec<u8>> {
-        let mut claims = assertion_claims(now);
-        (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
-        let assertion = sign("client-authentication+jwt", &claims, &self.agent);
-        let mut all = vec![
-            ("grant_type", JWT_BEARER),
-            ("client_assertion_type", ASSERTION),
-            ("client_assertion", &assertion),
-            ("assertion", grant),
-        ];
-        all.extend(more);
-        send_form(&self.authority, &[], &all, now)
+        let good = [("grant_type", JWT_BEARER), ("assertion", grant)];
+        let client = (client_id, &self.agent);
+        send_as(&self.authority, client, &good, more, now)
     }
 
     pub(crate) fn present_as(&self, client_id: &str, grant: &str, more: &[(&str, &str)]) -> Answer {
-        answer(&self.send(client_id, grant, more, now()))
+        described(&self.send(client_id, grant, more, now()))
     }
 
     pub(crate) fn present(&self, grant: &str) -> Answer {
@@ -140,13 +122,6 @@ impl World {
         let text = answer["access_token"].as_str().unwrap();
         verified(&self.authority, text, now())
     }
-}
-
-pub(crate) fn answer(response: &Response<Vec<u8>>) -> Answer {
-    judged(response).map_err(|(_, error)| {
-        let description = body(response)["error_description"].clone();
-        (error, description.as_str().unwrap_or_default().to_owned())
-    })
 }
 
 pub(crate) fn refused(error: &str, description: &str) -> Answer {

@@ -4,7 +4,7 @@ use aims_authority::{AuthorizationServer, Client};
 use serde_json::{Value, json};
 
 use crate::common::browser::{code, redeem, refresh, with};
-use crate::common::endpoint::{ACCESS_TOKEN, JWT_BEARER, assertion_claims};
+use crate::common::endpoint::{ACCESS_TOKEN, JWT_BEARER, assertion_of};
 use crate::common::{
     BASE, NOW, TOOLS, at, builder, code as code_of, confirmation, es256, key_set, now, sign,
 };
@@ -51,9 +51,7 @@ impl World {
 
     /// The authentication of the agent.
     fn agents(&self) -> String {
-        let mut claims = assertion_claims(now());
-        (claims["iss"], claims["sub"]) = (json!("agent"), json!("agent"));
-        sign("client-authentication+jwt", &claims, &self.agent)
+        assertion_of("agent", &self.agent, now())
     }
 
     /// Returns the refresh token of a login.

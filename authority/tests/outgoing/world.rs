@@ -6,7 +6,7 @@ use aims_authority::{
     Authority, Client, DevUser, Exchange, MapSubject, NameSubject, OutgoingGrants, Purpose,
     Transaction, TransactionPolicy,
 };
-use aims_jose::jwk::{JwkSet, PublicJwkSet, SetRules};
+use aims_jose::jwk::{JwkSet, SetRules};
 use aims_jose::jws::Unverified;
 use aims_jose::key::SigningKey;
 use aims_jose::provider::AWS_LC;
@@ -16,10 +16,10 @@ use aims_oauth_wire::delegate::ScopeTable;
 use serde_json::{Map, Value, json};
 
 use crate::common::browser::{CALLBACK, USER};
-use crate::common::endpoint::{
-    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, assertion_claims, judged, send_form,
+use crate::common::endpoint::{ACCESS_TOKEN, EXCHANGE, TXN_TOKEN, described, send_as};
+use crate::common::{
+    BASE, NOW, TOOLS, at, builder, es256, header, issuer_store, key_set, named, now, sign,
 };
-use crate::common::{BASE, NOW, TOOLS, at, body, builder, es256, header, key_set, now, sign};
 
 /// The identity provider of users.
 pub(crate) const IDP: &str = "https://idp.example";
@@ -88,12 +88,7 @@ pub(crate) fn rules() -> OutgoingGrants {
 
 /// Returns a store with the keys of the identity provider.
 pub(crate) fn store(idp: &SigningKey) -> Arc<IssuerStore> {
-    let store = IssuerStore::new();
-    let keys = [idp.public_jwk().clone()];
-    let keys = keys.into_iter().collect::<PublicJwkSet>().to_json();
-    let issuer = IDP.parse().unwrap();
-    store.set(&issuer, keys.as_bytes(), AWS_LC).unwrap();
-    Arc::new(store)
+    issuer_store(IDP, idp)
 }
 
 pub(crate) fn every() -> OutgoingGrants {
@@ -174,25 +169,15 @@ impl World {
         more: &[(&str, &str)],
         now: UnixTime,
     ) -> Answer {
-        let mut claims = assertion_claims(now);
-        (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
-        let assertion = sign("client-authentication+jwt", &claims, &self.agent);
-        let mut all = vec![
+        let good = [
             ("grant_type", EXCHANGE),
-            ("client_assertion_type", JWT_BEARER),
-            ("client_assertion", &assertion),
             ("subject_token", token),
             ("subject_token_type", kind),
             ("audience", BANK),
             ("resource", ACCOUNTS),
         ];
-        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        let response = send_form(&self.authority, &[], &all, now);
-        judged(&response).map_err(|(_, error)| {
-            let description = body(&response)["error_description"].clone();
-            (error, description.as_str().unwrap_or_default().to_owned())
-        })
+        let client = (client_id, &self.agent);
+        described(&send_as(&self.authority, client, &good, more, now))
     }
 
     /// Asks for a grant of this type with the agent's own token.
@@ -220,11 +205,6 @@ impl World {
         let verified = token.verify(key.unwrap()).unwrap();
         serde_json::from_slice(verified.payload()).unwrap()
     }
-}
-
-pub(crate) fn named(key: SigningKey) -> SigningKey {
-    let id = key.verifying_key().thumbprint().to_string();
-    key.with_key_id(id)
 }
 
 pub(crate) fn merged(mut claims: Value, changes: &Value) -> Value {

@@ -5,10 +5,9 @@ use serde_json::json;
 use super::domain::{BANK, Domain, actors, replacing, text};
 use crate::common::browser::USER;
 use crate::common::endpoint::{
-    ACCESS_TOKEN, EXCHANGE, FORM, JWT_BEARER, ask, assertion_claims, form, judged, refused,
-    verified,
+    ACCESS_TOKEN, EXCHANGE, FORM, JWT_BEARER, ask, assertion_of, form, judged, refused, verified,
 };
-use crate::common::{NOW, TOOLS, at, body, confirmation, now, request, send, sign};
+use crate::common::{NOW, TOOLS, at, body, confirmation, now, request, send};
 
 /// At the border, a transaction token becomes an access token of another service: narrow, as short
 /// as the transaction, with the chain.
@@ -37,9 +36,7 @@ fn the_border_gives_an_access_token() {
     assert_eq!(actors(&claims), ["border", "s1", "gateway", "cli"]);
     // It belongs to the grant: the bank learns that it has ended.
     let introspected = || {
-        let mut own = assertion_claims(now());
-        (own["iss"], own["sub"]) = (json!("bank"), json!("bank"));
-        let assertion = sign("client-authentication+jwt", &own, &domain.key);
+        let assertion = assertion_of("bank", &domain.key, now());
         let form = form(&[
             ("token", token),
             ("client_assertion_type", JWT_BEARER),
@@ -109,9 +106,7 @@ fn a_transaction_token_is_no_other_token() {
     let domain = Domain::new();
     let first = domain.first(&[]);
     let bearer = |path: &str, name: &str| {
-        let mut own = assertion_claims(now());
-        (own["iss"], own["sub"]) = (json!("gateway"), json!("gateway"));
-        let assertion = sign("client-authentication+jwt", &own, &domain.key);
+        let assertion = assertion_of("gateway", &domain.key, now());
         let form = form(&[
             (name, &first),
             ("grant_type", "refresh_token"),

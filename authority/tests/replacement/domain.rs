@@ -1,48 +1,24 @@
 //! A trust domain with services that replace transaction tokens.
 
-use crate::common::AGENT;
-use crate::common::BASE;
-use crate::common::TOOLS;
-use crate::common::browser::code;
-use crate::common::browser::public;
-use crate::common::browser::redeem;
-use crate::common::browser::refresh;
-use crate::common::browser::with;
-use crate::common::browser::with_users;
-use crate::common::claims;
-use crate::common::endpoint::ACCESS_TOKEN;
-use crate::common::endpoint::EXCHANGE;
-use crate::common::endpoint::JWT_BEARER;
-use crate::common::endpoint::TXN_TOKEN;
-use crate::common::endpoint::ask;
-use crate::common::endpoint::assertion_claims;
-use crate::common::es256;
-use crate::common::key_set;
-use crate::common::now;
-use crate::common::sign;
-use aims_authority::Authority;
-use aims_authority::Builder;
-use aims_authority::Client;
-use aims_authority::Exchange;
-use aims_authority::ExchangeTable;
-use aims_authority::Purpose;
-use aims_authority::Replacement;
-use aims_authority::ReplacementRequest;
-use aims_authority::Resource;
-use aims_authority::Transaction;
-use aims_authority::TransactionPolicy;
-use aims_jose::jwk::JwkSet;
-use aims_jose::jwk::SetRules;
+use std::sync::Arc;
+
+use aims_authority::{
+    Authority, Builder, Client, Exchange, ExchangeTable, Purpose, Replacement, ReplacementRequest,
+    Resource, Transaction, TransactionPolicy,
+};
+use aims_jose::jwk::{JwkSet, SetRules};
 use aims_jose::key::SigningKey;
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::ScopeTable;
-use aims_txn_token::TxnToken;
-use aims_txn_token::TxnTokenRules;
-use serde_json::Map;
-use serde_json::Value;
-use serde_json::json;
-use std::sync::Arc;
+use aims_txn_token::{TxnToken, TxnTokenRules};
+use serde_json::{Map, Value};
+
+use crate::common::browser::{code, public, redeem, refresh, with, with_users};
+use crate::common::endpoint::{
+    ACCESS_TOKEN, EXCHANGE, JWT_BEARER, TXN_TOKEN, ask, assertion_of, replaced,
+};
+use crate::common::{AGENT, BASE, TOOLS, claims, es256, key_set, named, now};
 
 pub(crate) const DOMAIN: &str = "example.org";
 
@@ -139,9 +115,7 @@ impl Domain {
     }
 
     pub(crate) fn with(policy: impl TransactionPolicy + 'static) -> Self {
-        let (key, signer) = (es256(), es256());
-        let id = signer.verifying_key().thumbprint().to_string();
-        let signer = signer.with_key_id(id);
+        let (key, signer) = (es256(), named(es256()));
         let authority = builder(policy, &key)
             .signing_key(Purpose::TransactionToken, signer.clone())
             .build(now())
@@ -167,9 +141,7 @@ impl Domain {
         more: &[(&str, &str)],
         now: UnixTime,
     ) -> Answer {
-        let mut claims = assertion_claims(now);
-        (claims["iss"], claims["sub"]) = (json!(client_id), json!(client_id));
-        let assertion = sign("client-authentication+jwt", &claims, &self.key);
+        let assertion = assertion_of(client_id, &self.key, now);
         let mut all = good.to_vec();
         all.push(("grant_type", EXCHANGE));
         if !fields
@@ -179,9 +151,7 @@ impl Domain {
             all.push(("client_assertion_type", JWT_BEARER));
             all.push(("client_assertion", &assertion));
         }
-        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        ask(&self.authority, fields, &all, now)
+        ask(&self.authority, fields, &replaced(&all, more), now)
     }
 
     /// The transaction token of the gateway.
