@@ -228,10 +228,10 @@ impl Builder {
     /// Sets the store of spent nonces, assertions and proofs. Defaults to the memory of this
     /// process, with the rate [`Limits::agent`](crate::Limits) for each agent.
     ///
-    /// A store in memory knows nothing of what was spent before the process was started. So the
-    /// authority refuses a client assertion or a proof that it could have accepted before `build`,
-    /// with 503: one that was made at most the clock skew later, 30 s, or earlier. An assertion
-    /// without `iat` counts as made as early as its `exp` allows. See
+    /// A store in memory does not know what was spent before the process started. So the authority
+    /// refuses, with 503, each client assertion or proof that was made before `build`, or at most
+    /// the clock skew of 30 s after it: it could have been accepted before. An assertion without
+    /// `iat` counts as made as early as its `exp` allows. See
     /// [`accept_proofs_before_start`](Self::accept_proofs_before_start).
     pub fn replay(mut self, store: Arc<dyn ReplayStore>) -> Self {
         self.replay = Some(store);
@@ -407,9 +407,9 @@ impl Builder {
 
     /// Refuses to renew by one key for two other keys.
     ///
-    /// By default, the second such renewal is issued and logged as a warning, because an agent that
-    /// got no answer retries with a new key. If it is refused, an agent whose answer was lost must
-    /// enrol again; but of a key that was copied, only one holder goes on.
+    /// By default the authority accepts the second such renewal and logs a warning, because an
+    /// agent that got no answer retries with a new key. With this method an agent whose answer was
+    /// lost must enrol again. In return, only one holder of a copied key can renew.
     pub const fn refuse_second_renewals(mut self) -> Self {
         self.refuses_second_renewals = true;
         self

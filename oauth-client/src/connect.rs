@@ -189,7 +189,8 @@ impl Connector {
         }))
     }
 
-    /// Accepts these authorization servers. Of those that a tool names, the first of them is used.
+    /// Accepts these authorization servers. The connector uses the first accepted server in the
+    /// list of the tool.
     pub fn accept_issuers(self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
         self.with(|settings| settings.issuers.extend(issuers))
     }
@@ -224,8 +225,8 @@ impl Connector {
     }
 
     /// Requires metadata of this tool that this party has signed (`signed_metadata`, RFC 9728
-    /// §2.2). Only signed members are read. Metadata without a signature, or by
-    /// another signer or key, is refused. If a tool is named twice, the last call wins.
+    /// §2.2). The connector reads signed members alone. It refuses metadata without a signature,
+    /// and metadata of another signer or key. If a tool is named twice, the last call wins.
     ///
     /// For tools that are not named, `signed_metadata` is ignored.
     ///

@@ -180,7 +180,7 @@ pub enum Error {
     /// No port of this machine can be listened on.
     #[error("cannot listen for the answer of the browser")]
     Listen(#[source] Arc<std::io::Error>),
-    /// The browser could not be opened, or the code of a device login not be shown.
+    /// The browser could not be opened, or the code of a device login could not be shown.
     #[error("the browser could not be opened; open the URL by hand, or on another machine")]
     Browser(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// The user did not answer in time, in the browser or on another device.

@@ -82,9 +82,9 @@ pub trait TokenStore: Debug + Send + Sync {
     /// Those of [`load`](Self::load).
     fn keys<'a>(&'a self, group: &'a str) -> StoreFuture<'a, Vec<StoreKey>>;
 
-    /// Returns whether the values can be read in this process alone: they are in its memory, or
-    /// sealed. Only such a store keeps the private DPoP keys of a `Connector`; tokens in another
-    /// one are not bound. Defaults to `false`.
+    /// Returns whether the values are protected from other programs: they are in the memory of this
+    /// process alone, or sealed with a key. Only such a store keeps the private DPoP keys of a
+    /// `Connector`; tokens in another one are not bound to such a key. Defaults to `false`.
     fn is_sealed(&self) -> bool {
         false
     }
@@ -146,7 +146,7 @@ impl StoreKey {
         hash(parts)
     }
 
-    /// Returns the key as text: 87 characters of base64url and a dot.
+    /// Returns the key as text: 43 characters of base64url, a dot, and 43 more.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

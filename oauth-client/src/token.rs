@@ -210,7 +210,7 @@ impl Token {
     /// Returns the granted scopes.
     ///
     /// They may be fewer than the requested ones. They are more only if that was
-    /// [accepted](crate::ClientCredentials::accept_wider_scopes).
+    /// [accepted](crate::TokenRules::accept_unrequested_scopes).
     #[must_use]
     pub const fn scopes(&self) -> &ScopeSet {
         &self.scopes

@@ -70,9 +70,10 @@ impl Client {
     /// Adds a redirect URI. With one or more of them the client may ask users for authorization
     /// (RFC 6749 §4.1).
     ///
-    /// A request must name one of them, character by character. The port of an `http` URI on
-    /// `127.0.0.1`, `[::1]` or `localhost` may vary (RFC 8252 §7.3). Other schemes are `https`, or
-    /// a reversed domain name such as `com.example.app` (RFC 8252 §7.1).
+    /// A request must name one of them, character by character; it may omit it if there is only
+    /// one. The port of an `http` URI on `127.0.0.1`, `[::1]` or `localhost` may vary (RFC 8252
+    /// §7.3). Other schemes are `https`, or a reversed domain name such as `com.example.app` (RFC
+    /// 8252 §7.1).
     #[must_use]
     pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
         self.flow.redirect_uris.push(uri.into());

@@ -37,15 +37,13 @@ impl Resource {
         }
     }
 
-    /// Sets the scopes that its tokens can have. By default its tokens have no scope.
+    /// Adds scopes that its tokens can have. A resource without scopes has tokens without scope.
     #[must_use]
     pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.extend(scopes.into_iter().map(Into::into));
         self
     }
-}
 
-impl Resource {
     /// Makes its access tokens opaque: random texts that the resource server must introspect (RFC
     /// 7662). By default they are JWTs (RFC 9068).
     ///
@@ -152,7 +150,7 @@ impl Client {
     /// Accepts JWT-SVIDs as well, `spiffe_jwt`.
     ///
     /// A JWT-SVID proves no key, so anyone who has it gets tokens, and these are not bound to a
-    /// key. It has no effect on a client with keys.
+    /// key. It has an effect on clients of [`spiffe`](Self::spiffe) alone.
     #[must_use]
     pub fn or_by_jwt_svid(mut self) -> Self {
         if let ClientMatcher::Spiffe { jwt_svid, .. } = &mut self.by {
@@ -162,7 +160,7 @@ impl Client {
     }
 
     /// Allows the client to get tokens for a resource, with these scopes of the resource and no
-    /// others.
+    /// others. A further call for the same resource adds scopes.
     #[must_use]
     pub fn allow<S: Into<String>>(
         mut self,

@@ -3,8 +3,8 @@
 use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::TokenRequest;
 
-/// Deviations of one server that are accepted in its token responses. Use each only for a server
-/// that is known to need it.
+/// Deviations of one server from the standards: what its token responses may have, and what its
+/// requests need or must not have. Use each only for a server that is known to need it.
 ///
 /// ```
 /// use aims_oauth_client::TokenRules;

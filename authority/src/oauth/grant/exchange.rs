@@ -41,8 +41,8 @@ pub struct Exchange<'a> {
 /// Decides which scopes of one resource become which scopes of another.
 ///
 /// Whatever it answers, the new token never permits more than the table makes of the subject
-/// token: same subject, lifetime at most that of the subject token, details at most those of the
-/// subject token, and the client as one more actor. [`ExchangeTable`] implements it.
+/// token. It has the same subject, ends with the subject token at the latest, has no further
+/// authorization details, and names the client as one more actor. [`ExchangeTable`] implements it.
 pub trait ExchangePolicy: fmt::Debug + Send + Sync {
     /// Returns the scopes, as rows of a scope at [`Exchange::from`] and a scope at
     /// [`Exchange::to`], or `None` to refuse the exchange.

@@ -28,7 +28,8 @@ pub(super) const LIFETIME: u64 = 60;
 /// Decides what a transaction token says.
 ///
 /// Whatever it answers, the token never permits more than the table of scopes makes of the subject
-/// token: same subject, end at most that of the subject token, and the client as one more actor.
+/// token. It has the same subject, ends with the subject token at the latest, and names the client
+/// as one more actor.
 pub trait TransactionPolicy: fmt::Debug + Send + Sync {
     /// Returns scopes and context of the transaction, or `None` to refuse. `details` and `context`
     /// are the parameters `request_details` and `request_context` of the client: unverified, so
