@@ -13,7 +13,9 @@ mod lines;
 
 use std::sync::Arc;
 
-use aims_authority::{Authority, Client, Exchange, ExchangeTable, Transaction, TransactionPolicy};
+use aims_authority::{
+    Authority, Builder, Client, Exchange, ExchangeTable, Purpose, Transaction, TransactionPolicy,
+};
 use aims_jose::jwk::{JwkSet, SetRules};
 use aims_jose::key::SigningKey;
 use aims_jose::time::UnixTime;
@@ -68,6 +70,10 @@ impl Chain {
     }
 
     fn asking(parameters: &[(&'static str, String)]) -> Self {
+        Self::of(parameters, |builder| builder)
+    }
+
+    fn of(parameters: &[(&'static str, String)], change: impl FnOnce(Builder) -> Builder) -> Self {
         let (gateway, files) = (es256(), es256());
         let rows = ScopeTable::new([("call", "read"), ("list", "browse")]).unwrap();
         let back = ScopeTable::new([("read", "call")]).unwrap();
@@ -75,7 +81,7 @@ impl Chain {
             .allow(TOOLS, FILES, rows)
             .allow(FILES, TOOLS, back)
             .allow(TOOLS, TOOLS, ScopeTable::new([("call", "list")]).unwrap());
-        let authority = with_users()
+        let authority = change(with_users())
             .exchange(Arc::new(table))
             .transactions(Arc::new(Shop))
             .resource(aims_authority::Resource::new(OTHER).with_scopes(["call"]))
@@ -155,6 +161,40 @@ fn a_tool_calls_on_for_its_user() {
     assert_eq!(claims["cnf"], common::confirmation(&chain.gateway));
     let metadata = chain.authority.oauth().metadata();
     assert!(metadata.contains(EXCHANGE));
+}
+
+/// TEX-31: a token of this server whose `may_act` names another party than the client. Without
+/// `iss` it is one of this server.
+#[test]
+fn may_act_names_the_client() {
+    let signer = es256().with_key_id("own");
+    let mut chain = Chain::of(&with("scope", Some("call list")), |builder| {
+        builder.signing_key(Purpose::AccessToken, signer.clone())
+    });
+    let mut claims = json!({
+        "iss": BASE, "sub": USER, "aud": TOOLS, "client_id": "cli", "iat": NOW, "exp": NOW + 300,
+        "jti": "x", "scope": "call list",
+    });
+    for (may_act, is_permitted) in [
+        (json!({"sub": "gateway"}), true),
+        (json!({"iss": BASE, "client_id": "gateway"}), true),
+        (json!({"sub": "files"}), false),
+        (json!({"iss": OTHER, "sub": "gateway"}), false),
+        (json!({"sub": "gateway", "client_id": "files"}), false),
+        (json!({}), false),
+        (json!(null), false),
+    ] {
+        claims["may_act"] = may_act.clone();
+        chain.subject = sign("at+jwt", &claims, &signer);
+        for kind in [&[][..], &TXN] {
+            let found = chain.exchange(kind, now());
+            if is_permitted {
+                assert!(found.is_ok(), "{may_act}: {found:?}");
+            } else {
+                assert_eq!(found, refused(400, "invalid_request"), "{may_act}");
+            }
+        }
+    }
 }
 
 /// TEX-30, TEX-33: each request differs from a good one in one property.

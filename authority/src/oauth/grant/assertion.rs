@@ -239,7 +239,8 @@ impl<'a> Assertion<'a> {
             _ => {}
         }
         let may_act = self.claims.may_act.as_ref();
-        if may_act.is_some_and(|it| !permits(it, own, &client.client_id)) {
+        let issuer = self.claims.iss.as_str();
+        if may_act.is_some_and(|it| !permits(it, issuer, own, &client.client_id)) {
             return Err(bad("its may_act does not permit this client to act"));
         }
         let Some(cnf) = &self.claims.cnf else {
@@ -313,13 +314,13 @@ impl<'a> Assertion<'a> {
 }
 
 /// Returns whether every member of `may_act` is one of this client of this server (RFC 8693 §4.4).
-/// One without `iss` names a party of the issuer of the grant, which is another server.
-fn permits(may_act: &Value, own: &str, client_id: &str) -> bool {
+/// One without `iss` names a party of the issuer of the token.
+pub(super) fn permits(may_act: &Value, issuer: &str, own: &str, client_id: &str) -> bool {
     let Some(members) = may_act.as_object() else {
         return false;
     };
     let has_name = members.contains_key("sub") || members.contains_key("client_id");
-    let is_of = members.get("iss").is_some_and(|it| it == own);
+    let is_of = members.get("iss").map_or(issuer == own, |it| it == own);
     has_name
         && is_of
         && members.iter().all(|(name, value)| match name.as_str() {

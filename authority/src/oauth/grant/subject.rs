@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use self::stated::{SELF_SIGNED, Statement, UNSIGNED_JSON, Unspent};
+use super::assertion::permits;
 use super::exchange::Exchange;
 use super::judge::Names;
 use super::outgoing::Outgoing;
@@ -212,6 +213,12 @@ impl Subject {
                 );
             }
         };
+        // That of another issuer was compared when it was verified.
+        if subject.issuer.is_none() && !subject.permits(server, client)? {
+            return Err(Error::SubjectToken {
+                reason: "its may_act does not permit this client to act",
+            });
+        }
         let parties = [subject.subject.as_str(), subject.caller.as_str()];
         if server.is_any_revoked(parties, subject.act.as_ref(), subject.issued, now)? {
             return Err(Error::SubjectToken {
@@ -419,6 +426,20 @@ impl Subject {
             from: &self.from,
             to,
         }
+    }
+
+    /// Returns whether `may_act` of a token of this server permits the client to act
+    /// (RFC 8693 §4.4).
+    fn permits(&self, server: &AuthorizationServer, client: &Authenticated) -> Result<bool, Error> {
+        #[derive(Deserialize)]
+        struct Claims {
+            #[serde(default, deserialize_with = "present")]
+            may_act: Option<Value>,
+        }
+        let claims: Claims = serde_json::from_slice(&self.payload).map_err(Error::unavailable)?;
+        let own = server.base.as_str();
+        let may_act = claims.may_act.as_ref();
+        Ok(may_act.is_none_or(|it| permits(it, own, own, &client.client_id)))
     }
 
     /// Returns what the token permits.
