@@ -175,10 +175,13 @@ pub(crate) fn logout(logout: &Logout) -> Result<Zeroizing<String>, Failure> {
     let connector = connector(&logout.session)?;
     run(async {
         let challenges = challenges(&logout.session).await;
-        connector
-            .log_out(&logout.session.resource, &challenges)
-            .await?;
-        Ok(Zeroizing::new("logged out\n".to_owned()))
+        let ended = connector.log_out(&logout.session.resource, &challenges);
+        let told = match ended.await {
+            // The client is not registered at the server either.
+            Err(Error::NeedsUser { .. }) => "no login to end: none is kept for this resource\n",
+            ended => ended.map(|()| "logged out\n")?,
+        };
+        Ok(Zeroizing::new(told.to_owned()))
     })
 }
 
@@ -193,15 +196,40 @@ fn run(
 }
 
 fn refused(error: &Error) -> Failure {
-    let advice = if error.needs_user() {
-        "; run `aims login` for this resource"
-    } else {
-        ""
+    let advice = match error {
+        // A login is found by these options.
+        Error::NeedsUser { last: None } => {
+            "; run `aims login` for this resource, or repeat the options of the login: \
+             `--scope`, `--client-id`, `--user`"
+        }
+        error if error.needs_user() => "; run `aims login` for this resource",
+        error if error.code() == "client.registration_refused" => {
+            "; register a public client at the server, and give `--client-id`"
+        }
+        Error::NoServer { named, .. } if named.is_empty() => {
+            "; `--issuer` names the server of this tool"
+        }
+        error if is_private(error) => {
+            "; for a tool in your own network, add `--allow-private-networks`"
+        }
+        _ => "",
     };
     Failure::Refused {
         code: error.code(),
         detail: format!("{}{advice}", Chain(error)),
     }
+}
+
+/// Returns whether nothing was sent because the address is private.
+fn is_private(error: &Error) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if let Some(aims_fetch::Error::Address { .. }) = error.downcast_ref() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn fetcher(session: &Session) -> Result<Fetcher, Failure> {

@@ -159,13 +159,17 @@ fn serve(
         true => String::new(),
         false => format!(r#""authorization_endpoint":"{base}/authorize","#),
     };
+    let servers = match members.contains("no_servers") {
+        true => String::new(),
+        false => format!("\"{base}\""),
+    };
     let (status, body) = match &*path {
         "/mcp" => (
             "401 Unauthorized\r\nwww-authenticate: Bearer scope=\"read\"".to_owned(),
             String::new(),
         ),
         "/.well-known/oauth-protected-resource/mcp" => json(format!(
-            r#"{{"resource":"{base}/mcp","authorization_servers":["{base}"]{tool}}}"#
+            r#"{{"resource":"{base}/mcp","authorization_servers":[{servers}]{tool}}}"#
         )),
         "/.well-known/oauth-authorization-server" => json(format!(
             r#"{{"issuer":"{base}",{browser}"token_endpoint":"{base}/token","registration_endpoint":"{base}/register",
@@ -180,6 +184,10 @@ fn serve(
         "/token" if asked_first_by_code(asked) => (
             "400 Bad Request".to_owned(),
             r#"{"error":"authorization_pending"}"#.to_owned(),
+        ),
+        "/register" if members.contains("no_register") => (
+            "403 Forbidden".to_owned(),
+            r#"{"error":"insufficient_scope"}"#.to_owned(),
         ),
         "/register" => json(r#"{"client_id":"registered"}"#.to_owned()),
         "/authorize" => {
@@ -220,6 +228,14 @@ fn from_login_to_logout() {
         told.contains("grant.needs_user") && told.contains("run `aims login`"),
         "{told}"
     );
+    // The login may have been made with another client or for another user.
+    assert!(
+        told.contains("`--scope`, `--client-id`, `--user`"),
+        "{told}"
+    );
+    let out = world.run(&["logout"]);
+    assert!(out.status.success(), "{out:?}");
+    assert!(out.stdout.starts_with(b"no login to end"), "{out:?}");
 
     let (is_good, shown) = world.login(&["login"]);
     assert!(is_good, "{shown}");
@@ -524,6 +540,34 @@ fn a_keyring_that_is_not_there() {
     assert!(!world.folder.join("tokens.key").exists());
     let both = world.run(&["login", "--keyring", "--key-file", "key"]);
     assert_eq!(both.status.code(), Some(2));
+}
+
+/// A refusal names the option that helps.
+#[test]
+fn refusals_name_an_option() {
+    let world = World::new("advice");
+    for (members, code, option) in [
+        (
+            r#","no_register":1"#,
+            "client.registration_refused",
+            "`--client-id`",
+        ),
+        (r#","no_servers":1"#, "discovery.no_server", "`--issuer`"),
+    ] {
+        members.clone_into(&mut world.members.lock().unwrap());
+        let refused = world.run(&["login", "--no-browser"]);
+        assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(told.contains(code) && told.contains(option), "{told}");
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aims"));
+    command.args(["login", "--no-browser", "https://10.0.0.1/mcp", "--store"]);
+    let private = command.arg(world.folder.join("tokens")).output().unwrap();
+    let told = String::from_utf8(private.stderr).unwrap();
+    assert!(
+        told.contains("fetch.address") && told.contains("add `--allow-private-networks`"),
+        "{told}"
+    );
 }
 
 /// A server that is not accepted gets nothing, and a store that others can read is not used.

@@ -216,6 +216,11 @@ impl TokenSource {
         self.with(|asker| asker.rules = rules)
     }
 
+    /// Sets the client, which has tokens of its own.
+    pub(crate) fn with_client(self, client: Arc<dyn Authenticate>) -> Self {
+        self.with(|asker| asker.client = client)
+    }
+
     /// Sets the clock. Defaults to the system clock.
     #[must_use]
     pub fn with_clock(self, clock: impl Clock + 'static) -> Self {

@@ -12,6 +12,7 @@ use aims_oauth_wire::token::TokenError;
 use super::again::Registration;
 use super::binding::Binding;
 use super::find::Found;
+use super::saved::Kept;
 use super::{Connector, IdentityProvider, Progress, Settings, Way, find};
 use crate::authorize::Asking;
 use crate::step::drive;
@@ -83,7 +84,10 @@ pub(super) async fn connect(
     let client = match settings.identities.at(&found.server)? {
         Identity::Registered(client) | Identity::MetadataDocument(client) => client,
         Identity::Register(mut metadata) => {
-            match settings.suitable(&metadata, &found.server, way).await? {
+            match settings
+                .suitable(tool, &metadata, &found.server, way)
+                .await?
+            {
                 Some(registered) => {
                     let client = settings.client(&registered)?;
                     registration = Some(Registration::of(registered));
@@ -96,7 +100,9 @@ pub(super) async fn connect(
                         *metadata = metadata.redirect(begun.redirect_uri().clone());
                         receiving = Some(begun);
                     }
+                    let mut kept = Kept::Usual;
                     if way == Way::Device {
+                        kept = Kept::Device;
                         *metadata = metadata.grant_types([way.grant_type(), "refresh_token"]);
                     }
                     settings.tell(&Progress::Registering(found.server.issuer()));
@@ -106,7 +112,7 @@ pub(super) async fn connect(
                     if metadata.has_grant(way.grant_type()) {
                         registered.expect_usable(way.grant_type(), redirect)?;
                     }
-                    settings.keep_registered(&registered).await?;
+                    settings.keep_registered(&registered, kept).await?;
                     let client = settings.client(&registered)?;
                     registration = Some(Registration::of(registered));
                     client
@@ -323,9 +329,9 @@ impl Connection {
     pub(super) async fn keep_login(&self) -> Result<(), Error> {
         let (inner, settings) = (&*self.0, &*self.0.settings);
         let (issuer, scopes) = (self.issuer(), self.scopes());
-        let resource = &inner.resource;
+        let (resource, client) = (&inner.resource, inner.client.client_id());
         settings
-            .keep_login(&inner.tool, issuer, resource, &scopes)
+            .keep_login(&inner.tool, issuer, resource, &scopes, client)
             .await
     }
 

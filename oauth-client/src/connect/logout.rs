@@ -64,8 +64,18 @@ impl Connection {
     pub async fn log_out(&self) -> Result<(), Error> {
         let inner = &*self.0;
         let (settings, target) = (&*inner.settings, self.target());
+        let (clients, mut ended) = match settings.known_clients(&inner.source.server()).await {
+            Ok(clients) => (clients, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        let own = inner.client.client_id();
+        for client in clients.into_iter().filter(|it| it.client_id() != own) {
+            let source = inner.source.clone().with_client(client);
+            let revoked = source.revoke_own(&inner.resource, target.subject());
+            ended = ended.and(revoked.await);
+        }
         let revoked = inner.source.revoke_all(&inner.resource, target.subject());
-        let mut ended = revoked.await;
+        ended = ended.and(revoked.await);
         let mut stored = settings.logins(&inner.tool).await?;
         stored = without(stored, self.issuer(), &inner.resource);
         let earlier = std::mem::take(&mut self.lock().earlier);
@@ -110,8 +120,8 @@ impl Settings {
     /// Ends the logins at this server: revokes the tokens if the client is known there.
     async fn end_at(&self, server: KnownServer, resource: &Resource) -> Result<(), Error> {
         let metadata = server.server();
-        let client = match self.known_client(&metadata).await {
-            Ok(Some(client)) => client,
+        let (client, others) = match self.known_clients(&metadata).await.map(split_last) {
+            Ok(Some(clients)) => clients,
             unknown => {
                 self.forget(metadata.issuer(), resource).await?;
                 return Err(unknown.err().unwrap_or(Error::NeedsUser { last: None }));
@@ -122,7 +132,15 @@ impl Settings {
         if let Some(store) = &self.store {
             source = source.with_store(Arc::clone(store));
         }
-        self.end_of(&source, resource).await
+        let mut ended = Ok(());
+        for other in others {
+            let source = source.clone().with_client(other);
+            for subject in self.subjects(resource) {
+                let revoked = source.revoke_own(resource, subject.as_deref());
+                ended = ended.and(revoked.await);
+            }
+        }
+        ended.and(self.end_of(&source, resource).await)
     }
 
     async fn end_of(&self, source: &TokenSource, resource: &Resource) -> Result<(), Error> {
@@ -147,16 +165,16 @@ impl Settings {
         ended
     }
 
-    /// Returns the client as it is known at a server, or `None` if it is not registered there.
-    async fn known_client(
+    /// Returns the clients as they are known at a server: none if none is registered there.
+    async fn known_clients(
         &self,
         server: &ServerMetadata,
-    ) -> Result<Option<Arc<dyn Authenticate>>, Error> {
+    ) -> Result<Vec<Arc<dyn Authenticate>>, Error> {
         match self.identities.at(server)? {
-            Identity::Registered(client) | Identity::MetadataDocument(client) => Ok(Some(client)),
+            Identity::Registered(client) | Identity::MetadataDocument(client) => Ok(vec![client]),
             Identity::Register(_) => {
-                let registered = self.registered(server.issuer()).await?;
-                registered.map(|it| self.client(&it)).transpose()
+                let registered = self.registrations(server.issuer()).await?;
+                registered.iter().map(|it| self.client(it)).collect()
             }
         }
     }
@@ -173,6 +191,11 @@ impl Settings {
         });
         std::iter::once(None).chain(of_provider).collect()
     }
+}
+
+fn split_last<T>(mut all: Vec<T>) -> Option<(T, Vec<T>)> {
+    let last = all.pop()?;
+    Some((last, all))
 }
 
 /// Returns the logins other than those for this resource at this server.

@@ -4,20 +4,21 @@ use std::sync::Arc;
 
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::ServerMetadata;
-use aims_oauth_wire::names::Issuer;
+use aims_oauth_wire::names::{Issuer, Resource};
 
 use super::{Connector, Settings, Way};
 use crate::step::drive;
 use crate::{ClientMetadata, Error, ManagementFlow, Registered, RegistrationFlow, Step};
 
 impl Connector {
-    /// Returns the stored registration at this server, if there is one that has not expired.
+    /// Returns the stored registration at this server, if there is one that has not expired: that
+    /// of logins in a browser, or else that of logins by a code on another device.
     ///
     /// # Errors
     ///
     /// Those of the store.
     pub async fn registration(&self, issuer: &Issuer) -> Result<Option<Registered>, Error> {
-        self.0.registered(issuer).await
+        Ok(self.0.registrations(issuer).await?.into_iter().next())
     }
 
     /// Reads the registration at this server again (RFC 7592 §2.1). A new secret or access token
@@ -67,7 +68,7 @@ impl Connector {
     }
 
     async fn stored(&self, issuer: &Issuer) -> Result<Registered, Error> {
-        let stored = self.0.registered(issuer).await?;
+        let stored = self.registration(issuer).await?;
         stored.ok_or(Error::Registration {
             reason: "none is stored for this server",
         })
@@ -79,7 +80,8 @@ impl Connector {
     ) -> Result<Registered, Error> {
         let renewed = drive(first, &*self.0.http, &*self.0.clock).await?;
         let renewed = renewed.ok_or(Error::RegistrationGone)?;
-        self.0.keep_registered(&renewed).await?;
+        let kept = self.0.kept(&renewed).await?;
+        self.0.keep_registered(&renewed, kept).await?;
         Ok(renewed)
     }
 }
@@ -89,6 +91,7 @@ impl Settings {
     /// now: with its key, or for this grant. A program without a user has the one of its login.
     pub(super) async fn suitable(
         &self,
+        tool: &Resource,
         metadata: &ClientMetadata,
         server: &ServerMetadata,
         way: Way,
@@ -96,8 +99,18 @@ impl Settings {
         let grant_type = way.grant_type();
         let is_asked = way == Way::Device || metadata.has_grant(grant_type);
         let grant_type = is_asked.then_some(grant_type);
-        let stored = self.registered(server.issuer()).await?;
-        Ok(stored.filter(|it| self.by_stored || it.suits(metadata, server, grant_type)))
+        let issuer = server.issuer();
+        let mut stored = self.registrations(issuer).await?;
+        if !self.by_stored {
+            stored.retain(|it| it.suits(metadata, server, grant_type));
+        } else if stored.len() > 1 {
+            let client = self.login_client(tool, issuer).await?;
+            let is_it = |it: &Registered| client.as_deref() == Some(it.client_id().as_str());
+            if stored.iter().any(is_it) {
+                stored.retain(is_it);
+            }
+        }
+        Ok(stored.into_iter().next())
     }
 
     /// Registers the client. A client that states `private_key_jwt` needs its key.

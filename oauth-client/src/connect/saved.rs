@@ -2,7 +2,7 @@
 
 use aims_jose::json;
 use aims_jose::secret::SecretText;
-use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
+use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
@@ -18,6 +18,9 @@ struct Login {
     /// The resource of the tokens, which may be broader than the tool.
     #[serde(default)]
     resource: Option<String>,
+    /// The client that the tokens were issued to.
+    #[serde(default)]
+    client: Option<String>,
     /// The logins at the servers that the tool had before, until a logout.
     #[serde(default)]
     earlier: Vec<Place>,
@@ -50,8 +53,27 @@ impl Login {
     }
 }
 
-fn registration(issuer: &Issuer) -> StoreKey {
-    StoreKey::of(&[Some("registration")], &[Some(issuer.as_str())])
+/// The registration of a client at one server.
+///
+/// A token is renewed by the client of its login alone. So the client of a login by device code,
+/// which has no redirect URI, does not replace the client of the logins in a browser.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kept {
+    Usual,
+    Device,
+}
+
+impl Kept {
+    const ALL: [Self; 2] = [Self::Usual, Self::Device];
+
+    fn key(self, issuer: &Issuer) -> StoreKey {
+        let issuer = Some(issuer.as_str());
+        let parts: &[Option<&str>] = match self {
+            Self::Usual => &[issuer],
+            Self::Device => &[issuer, Some("device")],
+        };
+        StoreKey::of(&[Some("registration")], parts)
+    }
 }
 
 fn login(settings: &Settings, resource: &Resource) -> StoreKey {
@@ -60,21 +82,41 @@ fn login(settings: &Settings, resource: &Resource) -> StoreKey {
 }
 
 impl Settings {
-    /// Returns the registration at this server, if it is stored and still valid.
-    pub(super) async fn registered(&self, issuer: &Issuer) -> Result<Option<Registered>, Error> {
+    /// Returns the registrations at this server that are stored and still valid.
+    pub(super) async fn registrations(&self, issuer: &Issuer) -> Result<Vec<Registered>, Error> {
         let Some(store) = &self.store else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
-        let found = store.load(&registration(issuer)).await?;
-        let found = found.and_then(|(text, _)| Registered::read(&text, issuer));
         let now = self.clock.now();
-        Ok(found.filter(|it| it.expires().is_none_or(|end| end > now)))
+        let mut all = Vec::new();
+        for kept in Kept::ALL {
+            let found = store.load(&kept.key(issuer)).await?;
+            let found = found.and_then(|(text, _)| Registered::read(&text, issuer));
+            all.extend(found.filter(|it| it.expires().is_none_or(|end| end > now)));
+        }
+        Ok(all)
     }
 
-    pub(super) async fn keep_registered(&self, registered: &Registered) -> Result<(), Error> {
+    pub(super) async fn keep_registered(
+        &self,
+        registered: &Registered,
+        kept: Kept,
+    ) -> Result<(), Error> {
         let value = StoredValue::new(registered.write(), registered.expires());
-        let key = registration(registered.issuer());
+        let key = kept.key(registered.issuer());
         self.keep(&key, |_before| value.clone()).await
+    }
+
+    /// Returns where the registration of this client is stored.
+    pub(super) async fn kept(&self, registered: &Registered) -> Result<Kept, Error> {
+        let (device, issuer) = (Kept::Device, registered.issuer());
+        let Some(store) = &self.store else {
+            return Ok(Kept::Usual);
+        };
+        let stored = store.load(&device.key(issuer)).await?;
+        let stored = stored.and_then(|(text, _)| Registered::read(&text, issuer));
+        let is_it = stored.is_some_and(|it| it.client_id() == registered.client_id());
+        Ok(if is_it { device } else { Kept::Usual })
     }
 
     /// Removes a registration that the server does not know any more, unless another program has
@@ -84,7 +126,7 @@ impl Settings {
             return Ok(());
         };
         let issuer = registered.issuer();
-        let key = registration(issuer);
+        let key = self.kept(registered).await?.key(issuer);
         let Some((text, version)) = store.load(&key).await? else {
             return Ok(());
         };
@@ -96,12 +138,31 @@ impl Settings {
         Ok(())
     }
 
+    /// Returns the client of the last login for a resource, if it was at this server.
+    pub(super) async fn login_client(
+        &self,
+        tool: &Resource,
+        issuer: &Issuer,
+    ) -> Result<Option<String>, Error> {
+        let read = self.last_login(tool, issuer).await?;
+        Ok(read.and_then(|it| it.client))
+    }
+
     /// Returns the scopes of the last login for a resource, if it was at this server.
     pub(super) async fn login_scopes(
         &self,
         tool: &Resource,
         issuer: &Issuer,
     ) -> Result<Option<ScopeSet>, Error> {
+        let read = self.last_login(tool, issuer).await?;
+        match read.as_ref().map(|it| &*it.scope) {
+            None => Ok(None),
+            Some("") => Ok(Some(ScopeSet::new())),
+            Some(scopes) => Ok(Some(scopes.parse()?)),
+        }
+    }
+
+    async fn last_login(&self, tool: &Resource, issuer: &Issuer) -> Result<Option<Login>, Error> {
         let Some(store) = &self.store else {
             return Ok(None);
         };
@@ -109,13 +170,7 @@ impl Settings {
             return Ok(None);
         };
         let read = Login::read(&text)?;
-        if read.issuer != issuer.as_str() {
-            return Ok(None);
-        }
-        match &*read.scope {
-            "" => Ok(Some(ScopeSet::new())),
-            scopes => Ok(Some(scopes.parse()?)),
-        }
+        Ok((read.issuer == issuer.as_str()).then_some(read))
     }
 
     pub(super) async fn keep_login(
@@ -124,6 +179,7 @@ impl Settings {
         issuer: &Issuer,
         resource: &Resource,
         scopes: &ScopeSet,
+        client: &ClientId,
     ) -> Result<(), Error> {
         let own = Place {
             issuer: issuer.as_str().to_owned(),
@@ -139,6 +195,7 @@ impl Settings {
                 scope: scopes.to_string(),
                 issuer: own.issuer.clone(),
                 resource: Some(own.resource.clone()),
+                client: Some(client.as_str().to_owned()),
                 earlier,
             };
             let text = serde_json::to_string(&kept).unwrap_or_default();

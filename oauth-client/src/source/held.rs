@@ -132,6 +132,27 @@ impl TokenSource {
         resource: &Resource,
         subject: Option<&str>,
     ) -> Result<(), Error> {
+        self.revoke_those(resource, subject, |_client| true).await
+    }
+
+    /// Revokes all tokens of this client for a resource and subject, and leaves those of other
+    /// clients in the store.
+    pub(crate) async fn revoke_own(
+        &self,
+        resource: &Resource,
+        subject: Option<&str>,
+    ) -> Result<(), Error> {
+        let own = self.asker.client.client_id().as_str();
+        self.revoke_those(resource, subject, |client| client == own)
+            .await
+    }
+
+    async fn revoke_those(
+        &self,
+        resource: &Resource,
+        subject: Option<&str>,
+        of_client: impl Fn(&str) -> bool,
+    ) -> Result<(), Error> {
         let is_it = |it: &Target| it.resource() == resource && it.subject() == subject;
         let mut removed: Vec<ToRevoke> = Vec::new();
         self.slots.each(|slot| {
@@ -140,7 +161,9 @@ impl TokenSource {
             }
         });
         let is_of = |record: &Record| {
-            record.of.resource == resource.as_str() && record.of.subject.as_deref() == subject
+            record.of.resource == resource.as_str()
+                && record.of.subject.as_deref() == subject
+                && of_client(&record.of.client)
         };
         let (stored, ended) = self.asker.remove_matching(is_of).await;
         for Removed { of, token, .. } in stored {

@@ -3,11 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use aims_jose::provider::AWS_LC;
-use aims_oauth_client::{Connector, MemoryStore, Progress, TokenStore, Way};
+use aims_oauth_client::{Connector, MemoryStore, Progress, Token, TokenStore, Way};
+use aims_oauth_wire::token::Form;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::world::{User, answer, challenged, connected, connector, native, none, paths, tool};
-use crate::common::{Script, code, json_answer, with};
+use crate::common::{Paused, Script, code, json_answer, with};
 
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
@@ -104,6 +106,142 @@ async fn a_user_logs_in_on_another_device() {
     assert_eq!(again.scopes().to_string(), "read");
     again.token().await.unwrap();
     assert_eq!(shown.lock().unwrap().len(), 2);
+}
+
+/// CORE-09: a code on another device needs a client without a redirect URI. It stands beside the
+/// client of the browser, whose logins stay: also if no user enters the code.
+#[tokio::test(start_paused = true)]
+async fn a_login_by_code_ends_none_in_a_browser() {
+    for is_entered in [true, false] {
+        let script = clients(is_entered);
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        let base = || {
+            let clock = Paused(Instant::now());
+            let connector = Connector::new(native(), script.clone()).with_clock(clock);
+            connector
+                .with_store(Arc::clone(&store))
+                .accept_issuers(["https://as.example".parse().unwrap()])
+        };
+        let kept = || base().by_stored_login();
+        let browser = base().by_user(User::default());
+        let first = connected(&browser).await.token().await.unwrap();
+        assert_eq!(text(&first), "client-1");
+        // The other user of this machine has no browser.
+        let device = base().for_user("bob").by_device(|_| Ok(()));
+        let entered = connected(&device).await.token().await;
+        assert_eq!(entered.is_ok(), is_entered);
+        let found = connected(&kept()).await.token().await.unwrap();
+        assert_eq!(text(&found), "client-1", "{is_entered}");
+        if is_entered {
+            let of_bob = connected(&kept().for_user("bob")).await;
+            assert_eq!(text(&of_bob.token().await.unwrap()), "client-2");
+        }
+        // No client is registered twice.
+        connected(&browser).await.token().await.unwrap();
+        assert_eq!(count(&script, "/register"), 2);
+        // Each token is revoked by its own client.
+        kept().log_out(&tool(), &none()).await.unwrap();
+        kept()
+            .for_user("bob")
+            .log_out(&tool(), &none())
+            .await
+            .unwrap();
+        let expected: &[_] = match is_entered {
+            true => &["client-1", "client-2"],
+            false => &["client-1"],
+        };
+        assert_eq!(revoked(&script), expected);
+    }
+}
+
+/// The same user may log in both ways. The last login is used, and a logout ends both.
+#[tokio::test(start_paused = true)]
+async fn a_logout_ends_both_logins() {
+    for by_connection in [true, false] {
+        let script = clients(true);
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        let base = || {
+            let clock = Paused(Instant::now());
+            let connector = Connector::new(native(), script.clone()).with_clock(clock);
+            connector
+                .with_store(Arc::clone(&store))
+                .accept_issuers(["https://as.example".parse().unwrap()])
+        };
+        let browser = base().by_user(User::default());
+        connected(&browser).await.token().await.unwrap();
+        let device = base().by_device(|_| Ok(()));
+        connected(&device).await.token().await.unwrap();
+        let last = connected(&base().by_stored_login()).await;
+        assert_eq!(text(&last.token().await.unwrap()), "client-2");
+        match by_connection {
+            true => last.log_out().await.unwrap(),
+            false => base().log_out(&tool(), &none()).await.unwrap(),
+        }
+        let mut all = revoked(&script);
+        all.sort();
+        assert_eq!(all, ["client-1", "client-2"], "{by_connection}");
+    }
+}
+
+/// A server that numbers its clients, and whose tokens are named for them.
+fn clients(is_entered: bool) -> Script {
+    let server = json!({"device_authorization_endpoint": "https://as.example/device",
+        "revocation_endpoint": "https://as.example/revoke",
+        "grant_types_supported": [GRANT, "authorization_code", "refresh_token"]});
+    let registered = Mutex::new(0);
+    Script::new(move |request, number| match request.uri().path() {
+        "/register" => {
+            let mut count = registered.lock().unwrap();
+            *count += 1;
+            let asked: Value = serde_json::from_slice(request.body()).unwrap();
+            json_answer(
+                201,
+                &with(asked, &json!({"client_id": format!("client-{count}")})),
+            )
+        }
+        "/device" => json_answer(
+            200,
+            &json!({"device_code": "d", "user_code": "ABCD", "expires_in": 600,
+                "verification_uri": "https://as.example/enter"}),
+        ),
+        "/revoke" => json_answer(200, &json!({})),
+        "/token" => {
+            let form = Form::parse(request.body()).unwrap();
+            let client = form.get("client_id").unwrap();
+            match form.get("grant_type") {
+                Some(GRANT) if !is_entered => json_answer(400, &json!({"error": "expired_token"})),
+                _ => json_answer(
+                    200,
+                    &json!({"access_token": client, "token_type": "Bearer", "expires_in": 300,
+                        "refresh_token": client}),
+                ),
+            }
+        }
+        _ => answer(request, number, &json!({}), &server),
+    })
+}
+
+fn text(token: &Token) -> String {
+    let mut headers = http::HeaderMap::new();
+    token.apply(&mut headers).unwrap();
+    let value = headers["authorization"].to_str().unwrap();
+    value.strip_prefix("Bearer ").unwrap().to_owned()
+}
+
+fn count(script: &Script, path: &str) -> usize {
+    paths(script).iter().filter(|it| *it == path).count()
+}
+
+/// Returns the revoked tokens. Each was sent by its own client.
+fn revoked(script: &Script) -> Vec<String> {
+    let requests = script.requests().into_iter();
+    let sent = requests.filter(|it| it.uri().path() == "/revoke");
+    sent.map(|request| {
+        let form = Form::parse(request.body()).unwrap();
+        assert_eq!(form.get("token"), form.get("client_id"));
+        form.get("token").unwrap().to_owned()
+    })
+    .collect()
 }
 
 /// The end of the code is a login that no user answered, and a denial is a refusal.
