@@ -13,49 +13,14 @@ use std::sync::{Arc, Mutex};
 
 use aims_fetch::{Fetch, FetchFuture};
 use aims_oauth_client::{
-    Error, Grant, MemoryStore, Refresh, Target, TokenRules, TokenSource, TokenStore, UserGrant,
+    Error, MemoryStore, Refresh, Target, TokenRules, TokenSource, TokenStore, UserGrant,
 };
-use aims_oauth_wire::metadata::ServerMetadata;
-use aims_oauth_wire::token::{Form, TokenRequest, TokenResponse};
+use aims_oauth_wire::token::Form;
+use common::suite::{Code, TOOL};
 use common::{LATEST, Paused, Script, client, code, json_answer, server_with, sleep};
 use http::{Request, Response};
 use serde_json::{Value, json};
 use tokio::time::Instant;
-
-const TOOL: &str = "https://tools.example/mcp";
-
-/// A code that a user granted. Each one is used once.
-#[derive(Debug)]
-struct Code(Target);
-
-impl Grant for Code {
-    fn grant_type(&self) -> &str {
-        "authorization_code"
-    }
-
-    fn target(&self) -> &Target {
-        &self.0
-    }
-
-    fn write(
-        &self,
-        request: &mut TokenRequest,
-        _: &ServerMetadata,
-        _: aims_jose::time::UnixTime,
-    ) -> Result<(), aims_oauth_wire::Error> {
-        self.0.write(request)?;
-        request.parameter("code", "c")?;
-        Ok(())
-    }
-
-    fn refresh_token(&self, response: &TokenResponse) -> Option<aims_jose::secret::SecretText> {
-        response.refresh_token().cloned()
-    }
-
-    fn cached_as(&self) -> &str {
-        "user"
-    }
-}
 
 fn target() -> Target {
     let target = Target::new(TOOL.parse().unwrap(), "read write".parse().unwrap());

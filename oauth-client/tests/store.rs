@@ -46,15 +46,23 @@ fn memory() -> Arc<dyn TokenStore> {
     Arc::new(MemoryStore::new())
 }
 
+/// A server that grants every request, an empty store, and the time.
+fn granting() -> (Script, Arc<dyn TokenStore>, Instant) {
+    let script = Script::new(|_, number| granted(number));
+    (script, memory(), Instant::now())
+}
+
+/// Logs the user in at a source that is dropped afterwards.
+async fn log_in(script: &Script, store: &Arc<dyn TokenStore>, start: Instant) {
+    let source = source(script, store, start);
+    source.redeem(Code(target())).await.unwrap();
+}
+
 /// A thousand tasks of two sources want one expired token: one request. The refresh token of the
 /// last answer is the one that is used next, by whichever source.
 #[tokio::test(start_paused = true)]
 async fn two_sources_renew_once() {
-    let (script, store, start) = (
-        Script::new(|_, number| granted(number)),
-        memory(),
-        Instant::now(),
-    );
+    let (script, store, start) = granting();
     let both = [0, 1].map(|_| Arc::new(source(&script, &store, start)));
     both[0].redeem(Code(target())).await.unwrap();
     assert_eq!(text(&both[1]).await.unwrap(), "Bearer access0");
@@ -84,15 +92,8 @@ async fn two_sources_renew_once() {
 /// A restart keeps the login.
 #[tokio::test(start_paused = true)]
 async fn a_restart_keeps_the_login() {
-    let (script, store, start) = (
-        Script::new(|_, number| granted(number)),
-        memory(),
-        Instant::now(),
-    );
-    source(&script, &store, start)
-        .redeem(Code(target()))
-        .await
-        .unwrap();
+    let (script, store, start) = granting();
+    log_in(&script, &store, start).await;
     assert_eq!(
         text(&source(&script, &store, start)).await.unwrap(),
         "Bearer access0"
@@ -149,11 +150,7 @@ async fn refused_or_kept_for_all() {
 /// A token that its resource refused is not taken from the store again.
 #[tokio::test(start_paused = true)]
 async fn a_refused_access_token_is_renewed() {
-    let (script, store, start) = (
-        Script::new(|_, number| granted(number)),
-        memory(),
-        Instant::now(),
-    );
+    let (script, store, start) = granting();
     let source = source(&script, &store, start);
     source.redeem(Code(target())).await.unwrap();
     let token = source.token(UserGrant::new(target())).await.unwrap();
@@ -164,15 +161,8 @@ async fn a_refused_access_token_is_renewed() {
 /// A process that ends during a renewal holds the others up until its lease is over.
 #[tokio::test(start_paused = true)]
 async fn a_lease_ends() {
-    let (script, store, start) = (
-        Script::new(|_, number| granted(number)),
-        memory(),
-        Instant::now(),
-    );
-    source(&script, &store, start)
-        .redeem(Code(target()))
-        .await
-        .unwrap();
+    let (script, store, start) = granting();
+    log_in(&script, &store, start).await;
     sleep(300).await;
     let hanging = TokenSource::new(
         server_with(&json!({})),
@@ -195,13 +185,8 @@ async fn a_lease_ends() {
 /// although its caller has given up.
 #[tokio::test(start_paused = true)]
 async fn a_late_renewal_is_stored() {
-    let start = Instant::now();
-    let store = memory();
-    let script = Script::new(|_, number| granted(number));
-    source(&script, &store, start)
-        .redeem(Code(target()))
-        .await
-        .unwrap();
+    let (script, store, start) = granting();
+    log_in(&script, &store, start).await;
     sleep(300).await;
     let hanging = common::Server::of(&[common::Answer::Hangs]);
     let killed = TokenSource::new(server_with(&json!({})), client(), hanging)
@@ -227,15 +212,8 @@ async fn a_late_renewal_is_stored() {
 /// A logout removes the token for all.
 #[tokio::test(start_paused = true)]
 async fn a_logout_is_for_all() {
-    let (script, store, start) = (
-        Script::new(|_, number| granted(number)),
-        memory(),
-        Instant::now(),
-    );
-    source(&script, &store, start)
-        .redeem(Code(target()))
-        .await
-        .unwrap();
+    let (script, store, start) = granting();
+    log_in(&script, &store, start).await;
     let user = UserGrant::new(target());
     source(&script, &store, start).revoke(&user).await.unwrap();
     assert_eq!(
@@ -283,10 +261,7 @@ async fn a_file_is_sealed() {
     let folder = Folder::new("sealed");
     let script = Script::new(|_, number| granted(number));
     let store: Arc<dyn TokenStore> = Arc::new(folder.open().unwrap());
-    source(&script, &store, Instant::now())
-        .redeem(Code(target()))
-        .await
-        .unwrap();
+    log_in(&script, &store, Instant::now()).await;
     for file in fs::read_dir(&folder.0).unwrap() {
         let path = file.unwrap().path();
         assert_eq!(mode(&path), 0o600, "{path:?}");
@@ -310,10 +285,7 @@ async fn a_changed_file_is_refused() {
     let folder = Folder::new("changed");
     let script = Script::new(|_, number| granted(number));
     let store: Arc<dyn TokenStore> = Arc::new(folder.open().unwrap());
-    source(&script, &store, Instant::now())
-        .redeem(Code(target()))
-        .await
-        .unwrap();
+    log_in(&script, &store, Instant::now()).await;
     let (tokens, key) = (folder.0.join("tokens"), folder.0.join("key"));
     let good = fs::read(&tokens).unwrap();
     for position in [0, 15, 40, good.len() - 1] {

@@ -18,7 +18,7 @@ pub(crate) fn granted(number: usize) -> Response<Vec<u8>> {
     json_answer(200, &body)
 }
 
-/// A code of the user, as a grant.
+/// A code that a user granted, as a grant.
 #[derive(Debug)]
 pub(crate) struct Code(pub(crate) Target);
 
@@ -37,6 +37,7 @@ impl Grant for Code {
         _: &ServerMetadata,
         _: aims_jose::time::UnixTime,
     ) -> Result<(), aims_oauth_wire::Error> {
+        self.0.write(request)?;
         request.parameter("code", "c")?;
         Ok(())
     }
