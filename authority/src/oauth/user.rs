@@ -5,11 +5,12 @@ use core::fmt;
 use aims_jose::time::UnixTime;
 use http::HeaderMap;
 
-/// Says which user sends an authorization request.
+/// Says which user sends a request with a browser.
 ///
 /// The authorization server has no users of its own. It asks this trait for every authorization
-/// request and for every consent: an application answers from its own session, or sends the
-/// browser to its own sign-in page, which may use an upstream OpenID provider.
+/// request, every consent, and every request to its page of approvals. An application answers from
+/// its own session, or sends the browser to its own sign-in page, which may use an upstream OpenID
+/// provider.
 ///
 /// ```
 /// use aims_authority::{AuthenticateUser, User, UserAnswer, UserRequest};
@@ -50,7 +51,7 @@ pub trait AuthenticateUser: fmt::Debug + Send + Sync {
     ) -> Result<UserAnswer, Box<dyn core::error::Error + Send + Sync>>;
 }
 
-/// An authorization request, as [`AuthenticateUser`] sees it.
+/// A request of a browser, as [`AuthenticateUser`] sees it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct UserRequest<'a> {

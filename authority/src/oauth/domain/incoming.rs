@@ -187,7 +187,7 @@ impl IncomingGrants {
     }
 
     /// Uses this resource for assertions of an identity provider that sends no `resource`. By
-    /// default they are refused: they say for no tool what the user may do there.
+    /// default the authority refuses them, because they do not say which tool they are for.
     #[must_use]
     pub fn default_resource(mut self, resource: impl Into<String>) -> Self {
         self.default_resource = Some(resource.into());
@@ -203,10 +203,9 @@ impl IncomingGrants {
         self
     }
 
-    /// Accepts the tokens that a platform gives the workload with this `sub` from this [public
-    /// client](Client::public), which does not authenticate (RFC 7521 §4.1, workload identity
-    /// federation): a job of a CI system has no secret but such a token. May be called for several
-    /// pairs.
+    /// Accepts tokens of a platform with this `sub` from this [public client](Client::public),
+    /// which does not authenticate (RFC 7521 §4.1, workload identity federation). A job of a CI
+    /// system has such a token and no other secret. May be called for several pairs.
     ///
     /// Needs [`accept_jwt`](Self::accept_jwt), and [`Client::grants_of`] for the client. Name the
     /// `sub` in full: each workload that gets a token of the platform with this `sub` is the
