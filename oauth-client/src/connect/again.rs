@@ -67,7 +67,8 @@ impl Connection {
     /// 9728 §5.2). Returns whether the tool and its authorization server are still those of this
     /// connection. If not, [connect](Self::reconnect) again.
     ///
-    /// Without `resource_metadata` in the challenges, and while no metadata can be read, they are.
+    /// Returns `true` if the challenges have no `resource_metadata`, and if the metadata cannot be
+    /// read at present.
     ///
     /// # Errors
     ///

@@ -373,9 +373,8 @@ impl Connection {
         self.0.source.forget(token);
     }
 
-    /// Widens the requested scopes by those of a challenge with `insufficient_scope` (RFC 6750
-    /// §3.1). Returns whether the next token is another one: not if the challenge names no scope,
-    /// or none that was not requested already.
+    /// Adds the scopes of a challenge with `insufficient_scope` to the requested ones (RFC 6750
+    /// §3.1). Returns whether it adds one, so that the next token is another one.
     ///
     /// # Errors
     ///

@@ -26,7 +26,7 @@ impl Connector {
     ///
     /// - Those of discovery, if no login is stored.
     /// - `grant.needs_user` if no login is stored, and the client is not registered.
-    /// - The first of those of [`TokenSource::revoke_all`]. All other tokens are revoked still.
+    /// - The first error of [`TokenSource::revoke_all`]. The other tokens are still revoked.
     pub async fn log_out(&self, tool: &Resource, challenges: &Challenges) -> Result<(), Error> {
         let settings = &*self.0;
         let stored = settings.logins(tool).await?;
@@ -60,7 +60,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The first of those of [`TokenSource::revoke_all`]. All other tokens are revoked still.
+    /// The first error of [`TokenSource::revoke_all`]. The other tokens are still revoked.
     pub async fn log_out(&self) -> Result<(), Error> {
         let inner = &*self.0;
         let (settings, target) = (&*inner.settings, self.target());

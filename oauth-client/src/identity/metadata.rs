@@ -209,7 +209,8 @@ impl ClientMetadata {
 
     /// Accepts a shared secret from a server that registers no public clients.
     ///
-    /// The secret is kept in memory, and ends with the registration.
+    /// A connector keeps the secret with the registration: in memory, and in its
+    /// [store](crate::Connector::with_store) if it has one.
     pub const fn accept_secret(mut self) -> Self {
         self.accepts_secret = true;
         self
