@@ -30,6 +30,9 @@ pub(crate) fn login(login: &Login) -> Result<Zeroizing<String>, Failure> {
     if !login.bearer {
         connector = connector.with_dpop(AWS_LC);
     }
+    if login.dpop {
+        connector = connector.require_dpop();
+    }
     if let Some(scopes) = &login.accept_unrequested_scope {
         connector =
             connector.with_rules(TokenRules::new().accept_unrequested_scopes(scopes.clone()));
@@ -211,6 +214,9 @@ fn refused(error: &Error) -> Failure {
         }
         error if is_private(error) => {
             "; for a tool in your own network, add `--allow-private-networks`"
+        }
+        error if error.code() == "connect.dpop" => {
+            "; `aims login` has `--dpop` and `--bearer`, and binds without them where the tool names DPoP"
         }
         _ => "",
     };

@@ -287,6 +287,7 @@ fn asked_first_by_code(asked: &Mutex<Vec<(String, String)>>) -> bool {
 fn a_bound_login() {
     let world = World::new("bound");
     let knows = r#","dpop_signing_alg_values_supported":["ES256"]"#;
+    let knows = &format!("{knows}|{knows}");
     *world.members.lock().unwrap() = knows.to_owned();
     let (is_good, shown) = world.login(&["login"]);
     assert!(is_good && shown.contains("bound      DPoP\n"), "{shown}");
@@ -364,6 +365,38 @@ fn a_bound_login() {
     for arguments in [&["token", "get"][..], &["token", "get", "--bearer"]] {
         assert_eq!(world.run(arguments).status.code(), Some(1));
     }
+}
+
+/// DPOP-12: a tool that does not name DPoP gets a bearer token, unless the user asks for a bound
+/// one. What the last login was is kept.
+#[test]
+fn a_binding_is_for_tools_that_name_it() {
+    let world = World::new("silent");
+    let refused = world.run(&["login", "--dpop", "--no-browser"]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    let reason =
+        "the program requires tokens that are bound by DPoP, and the server does not announce DPoP";
+    assert!(
+        told.contains("connect.dpop") && told.contains(reason) && told.contains("`--bearer`"),
+        "{told}"
+    );
+    assert!(!world.paths().contains(&"/register".to_owned()));
+    let knows = r#","dpop_signing_alg_values_supported":["ES256"]"#;
+    *world.members.lock().unwrap() = knows.to_owned();
+    let (is_good, shown) = world.login(&["login"]);
+    assert!(is_good && shown.contains("bound      no\n"), "{shown}");
+    let bearer = world.run(&["token", "get"]);
+    assert!(bearer.status.success() && bearer.stderr.is_empty());
+    let (is_good, shown) = world.login(&["login", "--dpop"]);
+    assert!(is_good && shown.contains("bound      DPoP\n"), "{shown}");
+    let bound = world.run(&["token", "get"]);
+    let note = String::from_utf8(bound.stderr).unwrap();
+    assert!(bound.status.success() && note.contains("DPoP"), "{note}");
+    assert_ne!(bound.stdout, bearer.stdout);
+    let again = world.run(&["token", "get", "--bearer"]);
+    assert_eq!(again.stdout, bearer.stdout);
+    let both = world.run(&["login", "--dpop", "--bearer"]);
+    assert_eq!(both.status.code(), Some(2));
 }
 
 /// Without a desktop a login goes by a code on another device, if the server supports that.

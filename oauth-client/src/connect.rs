@@ -33,6 +33,7 @@ mod registration;
 mod saved;
 mod way;
 
+use binding::Binding;
 pub use connection::Connection;
 pub use explanation::Explanation;
 pub use way::Way;
@@ -92,6 +93,8 @@ struct Settings {
     subject: Option<Box<str>>,
     dpop: Option<&'static dyn Provider>,
     dpop_keys: Option<Arc<Keys>>,
+    /// Whether tokens are bound also where the tool does not name DPoP.
+    requires_dpop: bool,
     rules: TokenRules,
     adjust: Option<Arc<Adjust>>,
     tell: Option<Arc<Tell>>,
@@ -180,6 +183,7 @@ impl Connector {
             subject: None,
             dpop: None,
             dpop_keys: None,
+            requires_dpop: false,
             rules: TokenRules::new(),
             adjust: None,
             tell: None,
@@ -346,23 +350,35 @@ impl Connector {
         self.with(|settings| settings.subject = Some(subject.into()))
     }
 
-    /// Binds tokens to a key of their own at each server that supports DPoP (RFC 9449), unless the
-    /// tool does not accept proofs of the key (RFC 9728 §2). The keys are of ES256.
+    /// Binds tokens to a key of their own where the tool names DPoP (RFC 9449): its metadata have
+    /// `dpop_bound_access_tokens_required` or `dpop_signing_alg_values_supported` (RFC 9728 §2), or
+    /// its challenge has the scheme `DPoP`. The server and the tool must support the keys, which
+    /// are of ES256. A client whose registration says `dpop_bound_access_tokens` (RFC 9449 §5.2)
+    /// has bound tokens alone.
+    ///
+    /// A tool that knows nothing of DPoP refuses a bound token, so other tools get bearer tokens,
+    /// unless the program [requires](Self::require_dpop) bound ones. A tool decides this for its
+    /// own tokens alone. The last login for a tool that is kept in a store stays as it was: if it
+    /// is bound, so are the next tokens.
+    ///
+    /// Without a binding, no proof is sent, so the refresh token is a bearer token as well. The
+    /// server must rotate that of a public client (RFC 9700 §4.14.2), and the new one is stored
+    /// before its access token is used.
     ///
     /// With a [store](Self::with_store), the private key is kept there, one for each server, tool
     /// and [user](Self::for_user), so that a login stays bound over restarts and for all programs
     /// that share the store. A store that is not [sealed](TokenStore::is_sealed) keeps no keys, and
     /// its tokens are not bound; give it the keys of a device by
-    /// [`with_dpop_keys`](Self::with_dpop_keys). Where tokens cannot be bound, a tool that requires
-    /// bound tokens is an error (`connect.dpop`).
+    /// [`with_dpop_keys`](Self::with_dpop_keys). Where tokens cannot be bound, and the tool or the
+    /// registration requires it, there is an error (`connect.dpop`).
     pub fn with_dpop(self, provider: &'static dyn Provider) -> Self {
         self.with(|settings| settings.dpop = Some(provider))
     }
 
-    /// Binds tokens to keys that the program holds, such as in a device, at each server that
-    /// supports their algorithm. The function returns the key for a server, or `None` for tokens
-    /// that are not bound. It must return the same key as long as tokens of it are stored. No key
-    /// is stored.
+    /// Binds tokens to keys that the program holds, such as in a device, where
+    /// [`with_dpop`](Self::with_dpop) would. The function returns the key for a server, or `None`
+    /// for tokens that are not bound. It must return the same key as long as tokens of it are
+    /// stored. No key is stored.
     ///
     /// ```
     /// use aims_oauth_client::{Connector, DpopKey};
@@ -378,6 +394,24 @@ impl Connector {
         keys: impl Fn(&Issuer) -> Option<DpopKey> + Send + Sync + 'static,
     ) -> Self {
         self.with(|settings| settings.dpop_keys = Some(Arc::new(keys)))
+    }
+
+    /// Requires bound tokens for every tool, also for one that does not name DPoP. Where tokens
+    /// cannot be bound, there is an error (`connect.dpop`).
+    ///
+    /// A tool that learns a bound token cannot use it elsewhere, also where the server issues
+    /// tokens that are good for several tools.
+    ///
+    /// ```
+    /// use aims_jose::provider::Provider;
+    /// use aims_oauth_client::Connector;
+    ///
+    /// fn bound_everywhere(connector: Connector, provider: &'static dyn Provider) -> Connector {
+    ///     connector.with_dpop(provider).require_dpop()
+    /// }
+    /// ```
+    pub fn require_dpop(self) -> Self {
+        self.with(|settings| settings.requires_dpop = true)
     }
 
     /// Sets which deviations of the servers are accepted.
@@ -435,8 +469,9 @@ impl Connector {
     ///   `client.registration`.
     /// - `connect.no_way` if no grant is configured that the server offers.
     /// - `connect.scope` if the tool requires scopes that are not allowed.
-    /// - `connect.dpop` if the tool requires tokens that are bound by DPoP
-    ///   (`dpop_bound_access_tokens_required`, RFC 9728 §2), and that is not possible.
+    /// - `connect.dpop` if tokens must be bound by DPoP, and that is not possible: for the tool
+    ///   (`dpop_bound_access_tokens_required`, RFC 9728 §2), for the registration
+    ///   (`dpop_bound_access_tokens`, RFC 9449 §5.2), or for the [program](Self::require_dpop).
     pub async fn connect(
         &self,
         tool: &Resource,
@@ -449,14 +484,17 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// Those of discovery.
+    /// Those of discovery and of the store.
     pub async fn explain(
         &self,
         tool: &Resource,
         challenges: &Challenges,
     ) -> Result<Explanation, Error> {
         let found = find::find(&self.0, tool, challenges).await?;
-        Ok(Explanation::of(&self.0, &found, challenges))
+        let (way, _) = Way::choose(&self.0, &found);
+        let demand = connection::demand(&self.0, tool, &found, way).await?;
+        let binding = Binding::of(&self.0, &found, demand);
+        Ok(Explanation::of(&self.0, &found, challenges, binding))
     }
 
     /// Drops the stored tokens that a signal of an authorization server revoked. Those that a

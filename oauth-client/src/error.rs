@@ -212,13 +212,16 @@ pub enum Error {
         /// The scopes, as the message shows them.
         wider: Box<str>,
     },
-    /// The tool requires tokens that are bound by DPoP, and that is not possible (RFC 9728 §2).
+    /// The tool, the registration of the client or the program requires tokens that are bound by
+    /// DPoP, and that is not possible (RFC 9728 §2, RFC 9449 §5.2).
     #[error(
-        "the tool requires tokens that are bound by DPoP, and {reason}; expected \
+        "{by} requires tokens that are bound by DPoP, and {reason}; expected \
          `Connector::with_dpop` with a store whose `is_sealed` is true or without one, or \
          `Connector::with_dpop_keys`, and a tool and a server that accept the algorithm of the key"
     )]
     DpopRequired {
+        /// The party that requires it.
+        by: &'static str,
         /// The reason.
         reason: &'static str,
     },

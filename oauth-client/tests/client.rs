@@ -426,7 +426,7 @@ fn codes_are_unique_and_complete() {
             sought: Sought::Server("https://as.example".parse().unwrap()),
             asked: Attempts::new(),
         },
-        Error::DpopRequired { reason: "" },
+        Error::DpopRequired { by: "", reason: "" },
         Error::GrantedDetails { reason: "".into() },
         Error::Unbound,
         Error::CertificateUnsupported,

@@ -38,6 +38,7 @@ fn world() -> Script {
             let server = if tool == "/mcp" { "as" } else { "other" };
             let document = json!({"resource": format!("https://tools.example{tool}"),
                 "authorization_servers": [format!("https://{server}.example")],
+                "dpop_signing_alg_values_supported": ["ES256"],
                 "scopes_supported": ["read", "write"]});
             return json_answer(200, &document);
         }

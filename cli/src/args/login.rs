@@ -56,8 +56,12 @@ pub(crate) struct Login {
     /// server supports it
     #[arg(long, conflicts_with = "no_browser")]
     pub(crate) device: bool,
-    /// Do not bind the token to a key by DPoP, for programs that send it alone
+    /// Bind the token to a key by DPoP, or refuse to log in. Without this, it is bound where the
+    /// tool names DPoP
     #[arg(long)]
+    pub(crate) dpop: bool,
+    /// Do not bind the token, for programs that send it alone to a tool that names DPoP
+    #[arg(long, conflicts_with = "dpop")]
     pub(crate) bearer: bool,
 }
 
@@ -78,7 +82,7 @@ pub(crate) struct GetToken {
     /// The nonce that the tool demands in the proof (`DPoP-Nonce` of its answer)
     #[arg(long, value_name = "NONCE", requires = "uri")]
     pub(crate) nonce: Option<String>,
-    /// Get the token of a login by `aims login --bearer`. Without this, a bound one comes first
+    /// Get the token of a login without a binding, also where there is a bound one
     #[arg(long)]
     pub(crate) bearer: bool,
 }

@@ -81,7 +81,7 @@ impl World<'_> {
         for words in [
             &["token", "get"][..],
             &["logout"],
-            &["login", "--no-browser", "--bearer"],
+            &["login", "--no-browser"],
         ] {
             let mut command = self.command(words);
             command.arg("--keyring");
@@ -174,7 +174,7 @@ impl World<'_> {
 
     /// Logs the user in, who opens the URL that the program shows.
     async fn log_in(&self) -> Result<String, Failure> {
-        let mut command = self.command(&["login", "--no-browser", "--bearer"]);
+        let mut command = self.command(&["login", "--no-browser"]);
         let command = command.arg("--keyring");
         let mut child = command
             .stdout(Stdio::null())

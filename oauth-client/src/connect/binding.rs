@@ -1,7 +1,11 @@
 //! The binding of tokens to a key by DPoP, as the program, the tool and its server support it.
+//!
+//! A tool that knows nothing of DPoP refuses a bound token (RFC 9449 §7.1), so tokens are bound
+//! where the tool names DPoP, or where the server or the program demands it.
 
 use aims_jose::alg::{Algorithm, AlgorithmSet};
 use aims_jose::provider::Provider;
+use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::metadata::{ResourceMetadata, Switch};
 use aims_oauth_wire::names::Resource;
 
@@ -13,17 +17,33 @@ use crate::{DpopKey, Error};
 /// The algorithm of the keys that a connector generates.
 const OWN: Algorithm = Algorithm::Es256;
 
-/// The metadata of a tool about DPoP (RFC 9728 §2).
+/// The words of a tool about DPoP, in its metadata (RFC 9728 §2) or in a challenge (RFC 9449 §7.1).
 #[derive(Clone, Debug)]
 pub(super) struct Demanded {
     is_required: bool,
+    is_named: bool,
     listed: Option<Box<[String]>>,
+}
+
+/// The party that asks for bound tokens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Demand {
+    /// Nothing does.
+    Nothing,
+    /// The tool names DPoP, or the last login was bound. Without a binding there is a bearer token.
+    Named,
+    /// The tool takes bound tokens alone.
+    ByTool,
+    /// The server issues bound tokens alone to this client (RFC 9449 §5.2).
+    ByRegistration,
+    /// The program requires them everywhere.
+    ByProgram,
 }
 
 /// Whether the tokens for a tool are bound.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Binding {
-    is_required: bool,
+    demand: Demand,
     /// The reason why they are not.
     hindrance: Option<&'static str>,
 }
@@ -37,16 +57,21 @@ enum Source {
 }
 
 impl Demanded {
-    /// The demands of a tool without metadata.
-    pub(super) const NONE: Self = Self {
-        is_required: false,
-        listed: None,
-    };
-
-    pub(super) fn by(tool: &ResourceMetadata) -> Self {
+    /// The demands of a tool, with its metadata if it has any. A challenge can add a binding, and
+    /// removes none.
+    pub(super) fn by(tool: Option<&ResourceMetadata>, challenges: &Challenges) -> Self {
+        let challenge = challenges.of("DPoP").next();
+        let algorithms = |it: &Challenge| {
+            let all = it.get("algs")?;
+            Some(all.split_whitespace().map(str::to_owned).collect())
+        };
+        let listed = tool.and_then(|it| it.dpop_signing_alg_values_supported());
+        let listed = listed.map(Into::into);
+        let is_required = tool.is_some_and(|it| it.is_on(Switch::DpopBoundTokens));
         Self {
-            is_required: tool.is_on(Switch::DpopBoundTokens),
-            listed: tool.dpop_signing_alg_values_supported().map(Into::into),
+            is_required,
+            is_named: is_required || listed.is_some() || challenge.is_some(),
+            listed: listed.or_else(|| challenge.and_then(algorithms)),
         }
     }
 
@@ -110,17 +135,47 @@ fn place(settings: &Settings, issuer: &str, resource: &Resource) -> StoreKey {
     StoreKey::of(&[Some("dpop")], &parts)
 }
 
+impl Demand {
+    /// `is_kept` says that the last login at this server was bound, and `is_registered` that the
+    /// registration of the client demands it.
+    pub(super) const fn of(
+        settings: &Settings,
+        found: &Found,
+        is_kept: bool,
+        is_registered: bool,
+    ) -> Self {
+        if found.dpop.is_required {
+            Self::ByTool
+        } else if is_registered {
+            Self::ByRegistration
+        } else if settings.requires_dpop {
+            Self::ByProgram
+        } else if found.dpop.is_named || is_kept {
+            Self::Named
+        } else {
+            Self::Nothing
+        }
+    }
+
+    /// Returns the party that requires bound tokens and takes no others.
+    const fn required_by(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing | Self::Named => None,
+            Self::ByTool => Some("the tool"),
+            Self::ByRegistration => Some("the registration of the client"),
+            Self::ByProgram => Some("the program"),
+        }
+    }
+}
+
 impl Binding {
-    pub(super) fn of(settings: &Settings, found: &Found) -> Self {
-        let is_required = found.dpop.is_required;
+    pub(super) fn of(settings: &Settings, found: &Found, demand: Demand) -> Self {
         let hindrance = match Source::of(settings, found) {
-            Ok(source) => hindrance(source.algorithm(), found),
+            _ if demand == Demand::Nothing => Some("the tool does not name DPoP"),
+            Ok(source) => hindrance(source.algorithm(), found, demand),
             Err(reason) => Some(reason),
         };
-        Self {
-            is_required,
-            hindrance,
-        }
+        Self { demand, hindrance }
     }
 
     pub(super) const fn is_bound(self) -> bool {
@@ -131,11 +186,11 @@ impl Binding {
     ///
     /// # Errors
     ///
-    /// `connect.dpop` if they are not, and the tool requires it.
-    pub(super) fn expect_met(self) -> Result<bool, Error> {
-        match self.hindrance {
-            Some(reason) if self.is_required => Err(Error::DpopRequired { reason }),
-            hindrance => Ok(hindrance.is_none()),
+    /// `connect.dpop` if they are not, and that is required.
+    pub(super) const fn expect_met(self) -> Result<bool, Error> {
+        match (self.hindrance, self.demand.required_by()) {
+            (Some(reason), Some(by)) => Err(Error::DpopRequired { by, reason }),
+            (hindrance, _) => Ok(hindrance.is_none()),
         }
     }
 
@@ -153,7 +208,7 @@ impl Binding {
 }
 
 /// Returns why the tool or its server gets no proofs by this algorithm.
-fn hindrance(algorithm: Algorithm, found: &Found) -> Option<&'static str> {
+fn hindrance(algorithm: Algorithm, found: &Found, demand: Demand) -> Option<&'static str> {
     let is_own = algorithm == OWN;
     if !found.dpop.takes(algorithm) {
         return Some(match is_own {
@@ -167,18 +222,18 @@ fn hindrance(algorithm: Algorithm, found: &Found) -> Option<&'static str> {
         Some(false) if is_own => Some("the server does not accept proofs by ES256"),
         Some(false) => Some("the server does not accept proofs by the key of the program"),
         // A server that knows nothing of DPoP gives a token that is not bound, which is refused.
-        None if found.dpop.is_required => None,
+        None if matches!(demand, Demand::ByTool | Demand::ByRegistration) => None,
         None => Some("the server does not announce DPoP"),
     }
 }
 
 impl std::fmt::Display for Binding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.hindrance, self.is_required) {
-            (None, false) => f.write_str("DPoP"),
-            (None, true) => f.write_str("DPoP, which the tool requires"),
-            (Some(_), false) => f.write_str("bearer"),
-            (Some(reason), true) => write!(f, "none: the tool requires DPoP, and {reason}"),
+        match (self.hindrance, self.demand.required_by()) {
+            (None, None) => f.write_str("DPoP"),
+            (None, Some(by)) => write!(f, "DPoP, which {by} requires"),
+            (Some(_), None) => f.write_str("bearer"),
+            (Some(reason), Some(by)) => write!(f, "none: {by} requires DPoP, and {reason}"),
         }
     }
 }

@@ -10,7 +10,7 @@ use aims_oauth_wire::names::{Issuer, Resource, Scope, ScopeSet};
 use aims_oauth_wire::token::TokenError;
 
 use super::again::Registration;
-use super::binding::Binding;
+use super::binding::{Binding, Demand};
 use super::find::Found;
 use super::saved::Kept;
 use super::{Connector, IdentityProvider, Progress, Settings, Way, find};
@@ -61,7 +61,8 @@ pub(super) async fn connect(
     let settings = Arc::clone(&connector.0);
     let found = find::find(&settings, tool, challenges).await?;
     let way = Way::required(&settings, &found)?;
-    let binding = Binding::of(&settings, &found);
+    let demand = demand(&settings, tool, &found, Some(way)).await?;
+    let mut binding = Binding::of(&settings, &found, demand);
     binding.expect_met()?;
     let before = settings.login_scopes(tool, found.server.issuer()).await?;
     let scopes = match (&settings.requested, before) {
@@ -113,6 +114,10 @@ pub(super) async fn connect(
                         registered.expect_usable(way.grant_type(), redirect)?;
                     }
                     settings.keep_registered(&registered, kept).await?;
+                    if registered.requires_dpop() {
+                        binding = Binding::of(&settings, &found, Demand::ByRegistration);
+                        binding.expect_met()?;
+                    }
                     let client = settings.client(&registered)?;
                     registration = Some(Registration::of(registered));
                     client
@@ -149,6 +154,25 @@ pub(super) async fn connect(
         requested: Mutex::new(requested),
         login: tokio::sync::Mutex::new(receiving),
     })))
+}
+
+/// Returns the party that asks for bound tokens, by what is known before a registration.
+pub(super) async fn demand(
+    settings: &Settings,
+    tool: &Resource,
+    found: &Found,
+    way: Option<Way>,
+) -> Result<Demand, Error> {
+    let server = &found.server;
+    let is_kept = settings.is_login_bound(tool, server.issuer()).await?;
+    let is_registered = match (settings.identities.at(server), way) {
+        (Ok(Identity::Register(metadata)), Some(way)) => {
+            let stored = settings.suitable(tool, &metadata, server, way).await?;
+            metadata.requires_dpop() || stored.is_some_and(|it| it.requires_dpop())
+        }
+        _ => false,
+    };
+    Ok(Demand::of(settings, found, is_kept, is_registered))
 }
 
 /// Returns the scopes to request: those of the challenge, else all that the tool lists, else none
@@ -325,13 +349,20 @@ impl Connection {
         Ok(token)
     }
 
-    /// Keeps the scopes that the user agreed to.
+    /// Keeps the scopes that the user agreed to, and whether the tokens are bound.
     pub(super) async fn keep_login(&self) -> Result<(), Error> {
         let (inner, settings) = (&*self.0, &*self.0.settings);
         let (issuer, scopes) = (self.issuer(), self.scopes());
         let (resource, client) = (&inner.resource, inner.client.client_id());
         settings
-            .keep_login(&inner.tool, issuer, resource, &scopes, client)
+            .keep_login(
+                &inner.tool,
+                issuer,
+                resource,
+                &scopes,
+                client,
+                self.is_bound(),
+            )
             .await
     }
 

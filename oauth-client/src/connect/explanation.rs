@@ -27,7 +27,12 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    pub(super) fn of(settings: &Settings, found: &Found, challenges: &Challenges) -> Self {
+    pub(super) fn of(
+        settings: &Settings,
+        found: &Found,
+        challenges: &Challenges,
+        binding: Binding,
+    ) -> Self {
         let (way, closed) = Way::choose(settings, found);
         let identity = match settings.identities.at(&found.server) {
             Ok(Identity::Registered(_)) => "the identity that is registered there",
@@ -45,7 +50,7 @@ impl Explanation {
             way,
             closed,
             scopes: scopes.map_err(|error| error.to_string().into()),
-            binding: Binding::of(settings, found),
+            binding,
             is_pushed: way == Some(Way::User) && found.server.endpoint(push).is_some(),
         }
     }

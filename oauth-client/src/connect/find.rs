@@ -74,13 +74,15 @@ async fn discover(
             sought: Sought::Tool(_),
             ..
             // A tool whose metadata must be signed has some.
-        }) if settings.accepts_legacy && signer.is_none() => return at_origin(settings, tool).await,
+        }) if settings.accepts_legacy && signer.is_none() => {
+            return at_origin(settings, tool, challenges).await;
+        }
         Err(error) => return Err(error),
     };
     Ok(Found {
         resource: found.resource().resource().clone(),
         scopes: found.resource().scopes_supported().cloned(),
-        dpop: Demanded::by(found.resource()),
+        dpop: Demanded::by(Some(found.resource()), challenges),
         place: Some(found.server_place().clone()),
         server: found.into_server(),
         is_assumed: false,
@@ -88,7 +90,11 @@ async fn discover(
 }
 
 /// Takes the origin of the tool as its authorization server (MCP revision 2025-03-26).
-async fn at_origin(settings: &Settings, tool: &Resource) -> Result<Found, Error> {
+async fn at_origin(
+    settings: &Settings,
+    tool: &Resource,
+    challenges: &Challenges,
+) -> Result<Found, Error> {
     let url = Url::parse(tool.as_str()).map_err(|_invalid| Error::Interrupted)?;
     let origin = url.origin().ascii_serialization();
     let parsed = origin.parse();
@@ -116,7 +122,7 @@ async fn at_origin(settings: &Settings, tool: &Resource) -> Result<Found, Error>
     Ok(Found {
         resource: tool.clone(),
         scopes: None,
-        dpop: Demanded::NONE,
+        dpop: Demanded::by(None, challenges),
         server,
         place: None,
         is_assumed,

@@ -1,4 +1,4 @@
-//! The entries that a connector keeps beside tokens: registrations, and the scopes of logins.
+//! The entries that a connector keeps beside tokens: registrations, and the last logins.
 
 use aims_jose::json;
 use aims_jose::secret::SecretText;
@@ -21,6 +21,9 @@ struct Login {
     /// The client that the tokens were issued to.
     #[serde(default)]
     client: Option<String>,
+    /// Whether its tokens are bound to a key.
+    #[serde(default)]
+    is_bound: bool,
     /// The logins at the servers that the tool had before, until a logout.
     #[serde(default)]
     earlier: Vec<Place>,
@@ -76,7 +79,7 @@ impl Kept {
     }
 }
 
-fn login(settings: &Settings, resource: &Resource) -> StoreKey {
+fn place_of_login(settings: &Settings, resource: &Resource) -> StoreKey {
     let subject = settings.subject.as_deref();
     StoreKey::of(&[Some("login")], &[Some(resource.as_str()), subject])
 }
@@ -162,11 +165,22 @@ impl Settings {
         }
     }
 
+    /// Returns whether the tokens of the last login for a resource are bound, if it was at this
+    /// server.
+    pub(super) async fn is_login_bound(
+        &self,
+        tool: &Resource,
+        issuer: &Issuer,
+    ) -> Result<bool, Error> {
+        let read = self.last_login(tool, issuer).await?;
+        Ok(read.is_some_and(|it| it.is_bound))
+    }
+
     async fn last_login(&self, tool: &Resource, issuer: &Issuer) -> Result<Option<Login>, Error> {
         let Some(store) = &self.store else {
             return Ok(None);
         };
-        let Some((text, _)) = store.load(&login(self, tool)).await? else {
+        let Some((text, _)) = store.load(&place_of_login(self, tool)).await? else {
             return Ok(None);
         };
         let read = Login::read(&text)?;
@@ -180,6 +194,7 @@ impl Settings {
         resource: &Resource,
         scopes: &ScopeSet,
         client: &ClientId,
+        is_bound: bool,
     ) -> Result<(), Error> {
         let own = Place {
             issuer: issuer.as_str().to_owned(),
@@ -196,12 +211,13 @@ impl Settings {
                 issuer: own.issuer.clone(),
                 resource: Some(own.resource.clone()),
                 client: Some(client.as_str().to_owned()),
+                is_bound,
                 earlier,
             };
             let text = serde_json::to_string(&kept).unwrap_or_default();
             StoredValue::new(SecretText::new(text), None)
         };
-        self.keep(&login(self, tool), write).await
+        self.keep(&place_of_login(self, tool), write).await
     }
 
     /// Returns the servers of all logins for a tool since the last logout, and the resources of
@@ -210,7 +226,7 @@ impl Settings {
         let Some(store) = &self.store else {
             return Ok(Vec::new());
         };
-        let Some((text, _)) = store.load(&login(self, tool)).await? else {
+        let Some((text, _)) = store.load(&place_of_login(self, tool)).await? else {
             return Ok(Vec::new());
         };
         let places = Login::read(&text)?.places(tool);
@@ -224,12 +240,12 @@ impl Settings {
         parsed.collect()
     }
 
-    /// Removes the scopes of the last login.
+    /// Removes the last login.
     pub(super) async fn drop_login(&self, tool: &Resource) -> Result<(), Error> {
         let Some(store) = &self.store else {
             return Ok(());
         };
-        let key = login(self, tool);
+        let key = place_of_login(self, tool);
         if let Some((_, version)) = store.load(&key).await? {
             // A login that came meanwhile stays.
             let _version = store.swap(&key, Some(version), None).await?;

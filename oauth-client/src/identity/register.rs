@@ -50,6 +50,8 @@ pub struct Registered {
     grant_types: Option<Vec<Box<str>>>,
     /// The grant types that the client asked for, which not every server states.
     pub(super) asked_grant_types: Option<Vec<Box<str>>>,
+    /// Whether the server issues tokens to it that are bound by DPoP, and no others.
+    requires_dpop: bool,
     pub(super) management: Management,
 }
 
@@ -75,6 +77,8 @@ struct Response7591 {
     grant_types: Option<Vec<Box<str>>>,
     #[serde(default)]
     asked_grant_types: Option<Vec<Box<str>>>,
+    #[serde(default)]
+    dpop_bound_access_tokens: Option<serde_json::Value>,
     #[serde(default)]
     registration_client_uri: Option<String>,
     #[serde(default)]
@@ -163,6 +167,7 @@ impl Registered {
             redirect_uris: read.redirect_uris,
             grant_types: read.grant_types,
             asked_grant_types: read.asked_grant_types,
+            requires_dpop: read.dpop_bound_access_tokens.is_some_and(|it| it != false),
             management: Management {
                 endpoint,
                 token: read.registration_access_token.map(SecretText::new),
@@ -268,6 +273,7 @@ impl Registered {
             "redirect_uris": self.redirect_uris,
             "grant_types": self.grant_types,
             "asked_grant_types": self.asked_grant_types,
+            "dpop_bound_access_tokens": self.requires_dpop,
             "registration_client_uri": endpoint.as_ref().map(Endpoint::as_str),
             "registration_access_token": token.as_ref().map(SecretText::expose),
         });
@@ -308,6 +314,13 @@ impl Registered {
     #[must_use]
     pub fn grant_types(&self) -> Option<&[Box<str>]> {
         self.grant_types.as_deref()
+    }
+
+    /// Returns whether the server issues access tokens to this client that are bound by DPoP, and
+    /// no others (`dpop_bound_access_tokens`, RFC 9449 §5.2). A malformed value counts as `true`.
+    #[must_use]
+    pub const fn requires_dpop(&self) -> bool {
+        self.requires_dpop
     }
 
     /// Returns the redirect URIs that the server registered, or `None` if it did not state them.

@@ -20,7 +20,7 @@ fn binding() -> Script {
         let form = Form::parse(request.body());
         let grant = form.as_ref().ok().and_then(|it| it.get("grant_type"));
         let (Some(grant), Some(key)) = (grant, key(request)) else {
-            return answer(request, number, &json!({}), &knows);
+            return answer(request, number, &knows, &knows);
         };
         let form = form.as_ref().unwrap();
         if grant == "refresh_token" && form.get("refresh_token") != Some(&key) {

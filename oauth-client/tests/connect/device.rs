@@ -71,7 +71,7 @@ async fn a_user_logs_in_on_another_device() {
     let (connector, shown) = machine(&script);
     let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
     let connector = connector.with_store(store).with_dpop(AWS_LC);
-    let challenges = challenged("Bearer scope=\"read\"");
+    let challenges = challenged("DPoP scope=\"read\"");
     let connection = connector.connect(&tool(), &challenges).await.unwrap();
     assert_eq!(connection.way(), Way::Device);
     assert_eq!(connection.way().grant_type(), GRANT);

@@ -112,7 +112,7 @@ async fn the_assertion_of_a_provider_is_bound() {
         (&other, &knows, [false, true]),
         (&knows, &json!({}), [false, false]),
     ] {
-        let (script, user) = (world(&json!({}), server), User::default());
+        let (script, user) = (world(&knows, server), User::default());
         let client = PublicClient::new("known".parse().unwrap());
         let identities = Identities::new().everywhere(client.clone());
         let connector = connector(identities, &script, &user)
@@ -135,7 +135,7 @@ async fn the_assertion_of_a_provider_is_bound() {
 async fn tokens_are_bound_where_that_is_possible() {
     let knows = json!({"dpop_signing_alg_values_supported": ["ES256"]});
     for (server, bound) in [(&knows, true), (&json!({}), false)] {
-        let (script, user) = (world(&json!({}), server), User::default());
+        let (script, user) = (world(&knows, server), User::default());
         let connector = connector(native(), &script, &user).with_dpop(AWS_LC);
         let connection = connected(&connector).await;
         assert_eq!(connection.token().await.unwrap().is_bound(), bound);
@@ -153,7 +153,10 @@ async fn a_way_is_explained() {
     let server = json!({"dpop_signing_alg_values_supported": ["ES256"],
         "pushed_authorization_request_endpoint": "https://as.example/par"});
     let (script, user) = (
-        world(&json!({"scopes_supported": ["read"]}), &server),
+        world(
+            &json!({"scopes_supported": ["read"], "dpop_signing_alg_values_supported": ["ES256"]}),
+            &server,
+        ),
         User::default(),
     );
     let connector = connector(native(), &script, &user).with_dpop(AWS_LC);

@@ -21,7 +21,7 @@ pub(crate) struct Commands<'a> {
     /// Further arguments of the commands that need a client.
     pub(crate) client: &'a [&'a str],
     pub(crate) scopes: &'a str,
-    /// Whether the tool verifies DPoP proofs. Otherwise the login is for tokens without a binding.
+    /// Whether the tool verifies DPoP proofs, and its metadata say so, so that tokens are bound.
     pub(crate) proofs: bool,
 }
 
@@ -119,9 +119,7 @@ impl Commands<'_> {
 
     /// Logs in: the user opens the URL that the program shows.
     async fn log_in(&self, person: &Person) -> Result<Output, Failure> {
-        let words = ["login", "--no-browser", "--bearer"];
-        let words = if self.proofs { &words[..2] } else { &words };
-        let mut command = self.command(words, true);
+        let mut command = self.command(&["login", "--no-browser"], true);
         let user = person.clone();
         let output = tokio::task::spawn_blocking(move || -> Result<Output, Failure> {
             let mut child = command.spawn()?;

@@ -32,6 +32,8 @@ const RESERVED: [&str; 19] = [
     "token_endpoint_auth_method",
 ];
 
+const DPOP_BOUND: &str = "dpop_bound_access_tokens";
+
 impl ClientMetadata {
     /// Sets the URL of the client's keys, in place of the keys themselves.
     pub fn jwks_uri(mut self, url: &Endpoint) -> Self {
@@ -67,7 +69,14 @@ impl ClientMetadata {
 
     /// Asks for access tokens that are bound to a DPoP key, and for no others (RFC 9449 §5.2).
     pub fn require_dpop(self) -> Self {
-        self.with("dpop_bound_access_tokens", true)
+        self.with(DPOP_BOUND, true)
+    }
+
+    /// Returns whether it asks for such tokens.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn requires_dpop(&self) -> bool {
+        let member = self.further.get(DPOP_BOUND);
+        member.is_some_and(|it| *it != false)
     }
 
     /// Asks the server to accept only pushed authorization requests of this client (RFC 9126 §6).
