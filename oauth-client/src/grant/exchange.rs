@@ -277,7 +277,7 @@ impl<A: Acting> Grant for TokenExchange<A> {
     fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
         issued::expect_type(response, ACCESS_TOKEN)?;
         judge::scope(&self.subject, self.target.scopes(), response.scope())?;
-        let answer = judge::Answer::read(response.access_token());
+        let answer = judge::Answer::of_token(response.access_token())?;
         let ends = judge::Ends::of(answer.as_ref(), response.expires_at(now));
         let accepts = |it| self.accepted.contains(&it);
         let accepts_new = accepts(Deviation::NewLifetime);

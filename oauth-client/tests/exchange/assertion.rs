@@ -269,6 +269,7 @@ async fn a_grant_is_no_more_than_its_subject() {
     for (changes, expected) in [
         (json!({"exp": NOW + 600}), "ok"),
         (json!({"exp": NOW + 601}), "delegate.lifetime"),
+        (json!({"exp": null}), "delegate.lifetime"),
         (json!({"scope": "read write"}), "ok"),
         (json!({"scope": "read admin"}), "delegate.scope"),
         (json!({"sub": "customer-7"}), "ok"),

@@ -12,5 +12,6 @@ mod common;
 
 mod answer;
 mod assertion;
+mod malformed;
 mod request;
 mod tokens;

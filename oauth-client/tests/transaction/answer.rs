@@ -186,9 +186,20 @@ async fn the_answer_is_no_more_than_the_access_token() {
             "delegate.confirmation",
         ),
         (json!({"cnf": jkt(&own)}), json!({"cnf": jkt(&own)}), "ok"),
+        // A claim that says nothing is none.
+        (
+            json!({"cnf": jkt(&own)}),
+            json!({"cnf": {}}),
+            "delegate.confirmation",
+        ),
         (
             json!({"authorization_details": detail}),
             no.clone(),
+            "delegate.details",
+        ),
+        (
+            json!({"authorization_details": detail}),
+            json!({"authorization_details": 1}),
             "delegate.details",
         ),
         (

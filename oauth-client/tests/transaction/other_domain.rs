@@ -159,6 +159,8 @@ async fn a_grant_is_no_more_than_its_transaction() {
         // The key.
         (&own, asked, own.clone(), "ok"),
         (&own, asked, no.clone(), "delegate.confirmation"),
+        (&own, asked, json!({"cnf": {}}), "delegate.confirmation"),
+        (&own, asked, json!({"cnf": 1}), "grant.assertion"),
         // That of the client which asks.
         (&own, asked, other.clone(), "ok"),
         (

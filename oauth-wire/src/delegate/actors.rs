@@ -81,6 +81,12 @@ impl Actors {
         }
     }
 
+    /// Whether the child has a chain that can be read and is no shorter than this one.
+    pub(super) fn is_within(&self, child: &Self) -> bool {
+        let length = |it: &Self| it.chain.read().map_or(0, Vec::len);
+        length(child) >= length(self)
+    }
+
     /// How the child's chain compares with this one.
     pub(super) fn compare(&self, child: &Self) -> Finding {
         if self.lacks_client || child.lacks_client {

@@ -22,6 +22,8 @@ pub struct Comparison {
     confirmation: Finding,
     context: Finding,
     other: Finding,
+    /// The dimensions in which the child does not state a limit of its parent.
+    unstated: Vec<Dimension>,
 }
 
 impl Comparison {
@@ -44,6 +46,7 @@ impl Comparison {
             confirmation: confirmation(parent, child, actors.verdict),
             context: context(parent, child),
             other: other(parent, child),
+            unstated: unstated(parent, child),
         }
     }
 
@@ -61,6 +64,7 @@ impl Comparison {
             confirmation: all,
             context: all,
             other: all,
+            unstated: Vec::new(),
         }
     }
 
@@ -88,15 +92,19 @@ impl Comparison {
     /// Refuses a child that is certainly wider in one of the judged dimensions. What cannot be
     /// decided passes, as for a server whose claims follow rules of its own.
     ///
+    /// A limit of the parent is a claim of the child, too: `null` or another malformed value in its
+    /// place is refused, and so is a child without `aud` or `exp`.
+    ///
     /// # Errors
     ///
     /// The first such dimension.
     pub fn refuse_wider(&self, is_judged: impl Fn(Dimension) -> bool) -> Result<(), Amplification> {
-        let is_wider = |it: &Dimension| self.of(*it) == Verdict::Wider && is_judged(*it);
-        match Dimension::ALL.into_iter().find(is_wider) {
+        let is_wider = |it: Dimension| self.of(it) == Verdict::Wider || self.unstated.contains(&it);
+        let mut all = Dimension::ALL.into_iter();
+        match all.find(|it| is_wider(*it) && is_judged(*it)) {
             Some(dimension) => Err(Amplification {
                 dimension,
-                verdict: Verdict::Wider,
+                verdict: self.of(dimension),
                 reason: self.finding(dimension).reason,
             }),
             None => Ok(()),
@@ -128,6 +136,36 @@ impl Comparison {
             Dimension::Other => self.other,
         }
     }
+}
+
+/// Returns the dimensions in which the parent has a limit, and the child a claim that is none.
+fn unstated(parent: &Rights, child: &Rights) -> Vec<Dimension> {
+    let has_details = parent.details.read().is_some_and(|it| !it.0.is_empty());
+    let has_context = parent.context.read().is_some_and(|it| !it.is_empty());
+    let has_no_key = |cnf: &Claim<Cnf>| cnf.read().is_none_or(|it| &*it.form == "{}");
+    let all = [
+        (
+            Dimension::Audience,
+            parent.audience.is_read() && !child.audience.is_read(),
+        ),
+        (
+            Dimension::Details,
+            (has_details || parent.call.is_some()) && child.details == Claim::Unreadable,
+        ),
+        (
+            Dimension::Lifetime,
+            parent.expires.is_read() && !child.expires.is_read()
+                || parent.not_before.is_read() && !child.not_before.is_read(),
+        ),
+        (Dimension::Actors, !parent.actors.is_within(&child.actors)),
+        (
+            Dimension::Confirmation,
+            !has_no_key(&parent.cnf) && has_no_key(&child.cnf),
+        ),
+        (Dimension::Context, has_context && !child.context.is_read()),
+    ];
+    let lost = all.into_iter().filter(|(_, is_lost)| *is_lost);
+    lost.map(|(dimension, _)| dimension).collect()
 }
 
 fn scope(parent: &Rights, child: &Rights) -> Finding {

@@ -6,7 +6,6 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::{Crossing, Dimension, Kind, Rights, ScopeTable};
 use aims_oauth_wire::names::ScopeSet;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::SubjectToken;
@@ -42,7 +41,7 @@ struct Claims<'a> {
     txn: Option<Text<'a>>,
     exp: Option<NumericDate>,
     #[serde(default)]
-    cnf: Option<IgnoredAny>,
+    cnf: Option<Map<String, Value>>,
     #[serde(default)]
     txn_claims: Map<String, Value>,
 }
@@ -127,6 +126,7 @@ impl Crossed<'_> {
         let crossing = Crossing::new(Kind::AuthorizationGrant, claims.iss.as_deref());
         let crossing = crossing.scopes_inward(table).without_actors();
         let comparison = crossing.translate(&known).compare(&child);
+        let is_bound = claims.cnf.as_ref().is_some_and(|it| !it.is_empty());
         let wider = comparison.refuse_wider(|dimension| match dimension {
             // It is the server that was asked for.
             Dimension::Audience => false,
@@ -136,7 +136,7 @@ impl Crossed<'_> {
             Dimension::Lifetime => !self.accepts(Deviation::NewLifetime),
             // The client that asks is one more actor, which the other domain need not know. The
             // grant may be bound to its key, but to no key only if that is accepted.
-            Dimension::Confirmation => claims.cnf.is_none() && !self.accepts(Deviation::Unbound),
+            Dimension::Confirmation => !is_bound && !self.accepts(Deviation::Unbound),
             Dimension::Other => !self.is_provider,
             _ => true,
         });

@@ -11,7 +11,7 @@ use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::delegate::{Crossing, Dimension, Kind, Rights, ScopeTable, delegate};
 use aims_oauth_wire::names::ScopeSet;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::super::pending::UNKNOWN_LIFETIME;
 use super::{ActorToken, Secret, SubjectToken};
@@ -48,9 +48,27 @@ struct Claims {
     act: Option<Act>,
     sub: Option<String>,
     exp: Option<NumericDate>,
-    scope: Option<String>,
-    #[serde(default)]
-    cnf: Option<IgnoredAny>,
+    scope: Option<Scope>,
+    cnf: Option<Value>,
+}
+
+/// `scope`: a text (RFC 8693 §4.2), or a list as some servers write it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scope {
+    Text(String),
+    List(Vec<String>),
+}
+
+impl Scope {
+    fn tokens(&self) -> impl Iterator<Item = &str> {
+        let (text, list): (Option<&str>, &[String]) = match self {
+            Self::Text(text) => (Some(text), &[]),
+            Self::List(list) => (None, list),
+        };
+        let all = text.into_iter().chain(list.iter().map(String::as_str));
+        all.flat_map(|it| it.split(' '))
+    }
 }
 
 /// The claims of a subject token that a comparison translates.
@@ -60,8 +78,7 @@ pub(super) struct Own<'a> {
     iss: Option<Text<'a>>,
     #[serde(borrow, default)]
     aud: Option<Audience<'a>>,
-    #[serde(borrow, default)]
-    scope: Option<Text<'a>>,
+    scope: Option<Scope>,
     #[serde(borrow, default)]
     pub(super) txn: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -78,10 +95,22 @@ impl<'a> Own<'a> {
     }
 
     /// Returns the table that leaves each scope as it is.
+    ///
+    /// # Errors
+    ///
+    /// `grant.incomparable` for a list: the comparison reads texts alone (RFC 8693 §4.2).
     pub(super) fn table(&self) -> Result<ScopeTable, Error> {
-        let own = self.scope.as_deref().unwrap_or_default().split(' ');
-        let own = own.filter(|it| !it.is_empty());
+        let own = match &self.scope {
+            Some(Scope::List(_)) => return Err(Error::Incomparable),
+            Some(Scope::Text(own)) => own.as_str(),
+            None => "",
+        };
+        let own = own.split(' ').filter(|it| !it.is_empty());
         Ok(ScopeTable::new(own.map(|scope| (scope, scope)))?)
+    }
+
+    fn has_list(&self) -> bool {
+        matches!(self.scope, Some(Scope::List(_)))
     }
 }
 
@@ -97,9 +126,28 @@ impl Answer {
         self.claims.exp.map(|end| time::at(end.as_secs()))
     }
 
+    /// Returns whether the token is bound to something.
+    fn is_bound(&self) -> bool {
+        let cnf = self.claims.cnf.as_ref().and_then(Value::as_object);
+        cnf.is_some_and(|it| !it.is_empty())
+    }
+
     /// Returns what the token permits, if it is of a known kind.
     fn rights(&self) -> Option<Rights> {
         Rights::read(self.kind?, &self.payload).ok()
+    }
+
+    /// Reads the token of an answer. Returns `None` if it is no JWT.
+    ///
+    /// # Errors
+    ///
+    /// `grant.incomparable` for a JWT with a malformed claim: it would be judged by none.
+    pub(super) fn of_token(token: &Secret) -> Result<Option<Self>, Error> {
+        let is_jwt = Unverified::parse_ignoring_key_references(token.expose(), usize::MAX).is_ok();
+        match Self::read(token) {
+            None if is_jwt => Err(Error::Incomparable),
+            answer => Ok(answer),
+        }
     }
 
     /// Reads a token. Returns `None` if it is no JWT.
@@ -153,7 +201,7 @@ pub(super) fn stated_scope(
     asked: &ScopeSet,
     granted: Option<&ScopeSet>,
 ) -> Result<(), Error> {
-    let claimed = answer.and_then(|answer| answer.claims.scope.as_deref());
+    let claimed = answer.and_then(|answer| answer.claims.scope.as_ref());
     let own = subject.scopes.as_ref().filter(|own| !own.is_empty());
     let known = if asked.is_empty() { own } else { Some(asked) };
     let (Some(claimed), Some(known)) = (claimed, known) else {
@@ -162,7 +210,7 @@ pub(super) fn stated_scope(
     let is_wider = |scope: &&str| {
         !known.contains(scope) && granted.is_none_or(|granted| !granted.contains(scope))
     };
-    let wider: Vec<_> = claimed.split(' ').filter(is_wider).collect();
+    let wider: Vec<_> = claimed.tokens().filter(is_wider).collect();
     if wider.is_empty() {
         return Ok(());
     }
@@ -288,7 +336,10 @@ pub(super) fn rights(
     let Ok(own) = Own::read(&parent.payload) else {
         return Ok(());
     };
-    let mut crossing = Crossing::new(kind, own.iss.as_deref()).scopes_inward(own.table()?);
+    let mut crossing = Crossing::new(kind, own.iss.as_deref());
+    if !own.has_list() {
+        crossing = crossing.scopes_inward(own.table()?);
+    }
     for from in own.audiences() {
         for to in asked.iter().copied().chain([from]) {
             crossing = crossing.audience(from, to);
@@ -301,7 +352,7 @@ pub(super) fn rights(
         Dimension::Lifetime => !accepts(Deviation::NewLifetime),
         // The client that asked is `client_id` of the answer: that alone loses no actor.
         Dimension::Actors => parent.claims.act.is_some() && !accepts(Deviation::MissingActors),
-        Dimension::Confirmation if answer.claims.cnf.is_some() => !accepts(Deviation::OtherKey),
+        Dimension::Confirmation if answer.is_bound() => !accepts(Deviation::OtherKey),
         Dimension::Confirmation => !accepts(Deviation::Unbound),
         Dimension::Other => !accepts(Deviation::OtherLogin),
         _ => true,
