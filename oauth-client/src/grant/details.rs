@@ -18,8 +18,7 @@ pub(super) fn granted<'a>(
         return Ok(stated);
     }
     let Some(stated) = stated else {
-        let is_renewal = received.granted.is_some();
-        if target.details().is_none() || is_renewal || rules.unstated_details {
+        if target.details().is_none() || received.is_renewal || rules.unstated_details {
             return Ok(received.details);
         }
         return fail("the response has no `authorization_details`");

@@ -149,6 +149,7 @@ impl<T> TokenFlow<T> {
             ends_by: self.grant.ends_by(),
             granted: self.grant.granted_before(),
             details: self.grant.details_granted_before(),
+            is_renewal: self.grant.grant_type() == "refresh_token",
             judges_details: self.grant.judges_details(),
         };
         let result = (self.read)(&response, &received, now)?;

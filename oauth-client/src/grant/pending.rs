@@ -112,6 +112,7 @@ impl PendingToken {
             ends_by: None,
             granted: None,
             details: None,
+            is_renewal: false,
             judges_details: false,
         };
         access_token(&response, &received, now)
@@ -135,6 +136,8 @@ pub(crate) struct Received<'a> {
     pub(crate) granted: Option<&'a ScopeSet>,
     /// The authorization details that were granted before.
     pub(crate) details: Option<&'a str>,
+    /// Whether a refresh token was sent, so that what the response does not state stays.
+    pub(crate) is_renewal: bool,
     /// Whether the grant judges the granted details.
     pub(crate) judges_details: bool,
 }

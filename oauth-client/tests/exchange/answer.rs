@@ -177,6 +177,32 @@ async fn a_subject_token_limits_scopes() {
     assert_eq!(judged(grant, body).await, "grant.lifetime");
 }
 
+/// RAR-02: an exchange is no renewal, also where the scopes are those of the subject token: a
+/// server that states none of the requested details may have ignored them.
+#[tokio::test(start_paused = true)]
+async fn an_exchange_states_its_details() {
+    let body = json!({"access_token": "user", "token_type": "Bearer", "expires_in": 900,
+        "scope": "read"});
+    let script = Script::new(move |_, _| json_answer(200, &body));
+    let own = source(&script, TokenRules::new());
+    let own = own
+        .token_for(&TOOL.parse().unwrap(), &"read".parse().unwrap())
+        .await
+        .unwrap();
+    let pay = |amount: u32| json!([{"type": "pay", "amount": amount}]);
+    for (scopes, stated, expected) in [
+        ("read", Value::Null, "grant.other_details"),
+        ("", Value::Null, "grant.other_details"),
+        ("", pay(5), "ok"),
+        ("", pay(6), "grant.other_details"),
+    ] {
+        let target = target(scopes).with_details(&pay(5).to_string()).unwrap();
+        let body = answer(&"opaque".into(), &json!({"authorization_details": stated}));
+        let grant = Impersonation::new(SubjectToken::of(&own), target);
+        assert_eq!(judged(grant, body).await, expected, "{scopes} {stated}");
+    }
+}
+
 /// A JWT of the same issuer and kind is compared with the subject token; by a translation, in
 /// every dimension.
 #[tokio::test(start_paused = true)]
