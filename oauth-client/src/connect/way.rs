@@ -4,12 +4,12 @@ use std::fmt;
 
 use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata, Switch};
 use aims_oauth_wire::names::Endpoint;
-use url::Url;
+use url::{Origin, Url};
 
 use super::Settings;
 use super::find::Found;
-use crate::Error;
 use crate::grant::{CLIENT_CREDENTIALS, DEVICE_CODE, JWT_BEARER};
+use crate::{Error, GrantAudience, Identity};
 
 /// The grant by which a [`Connector`](super::Connector) gets tokens.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -67,6 +67,13 @@ impl Way {
         if !offers(&found.server, self) && !found.is_assumed {
             return Some("the server does not offer the grant");
         }
+        if self == Self::Assertion && is_for_another(settings, &found.server) {
+            return Some(
+                "the assertion is for the token endpoint, which has another origin than the \
+                 issuer, so that it may be of another server; accept the issuer by name, or use \
+                 `GrantAudience::Issuer`",
+            );
+        }
         if self == Self::User && settings.any_issuer && may_mix_up(settings, &found.server) {
             return Some(
                 "the endpoints of the server have two origins, and its answers do not name it \
@@ -77,7 +84,7 @@ impl Way {
         let device = EndpointKind::DeviceAuthorization;
         if self == Self::Device
             && !is_named(settings, &found.server)
-            && has_two_origins(&found.server, device)
+            && has_two_origins(settings, &found.server, device)
         {
             return Some(
                 "the endpoints of the server have two origins, so that they may be of two \
@@ -150,7 +157,7 @@ impl fmt::Display for Way {
 fn may_mix_up(settings: &Settings, server: &ServerMetadata) -> bool {
     !is_named(settings, server)
         && !server.is_on(Switch::AuthorizationResponseIss)
-        && has_two_origins(server, EndpointKind::Authorization)
+        && has_two_origins(settings, server, EndpointKind::Authorization)
 }
 
 /// Returns whether the program accepts the server by its issuer.
@@ -168,11 +175,41 @@ pub(super) fn is_of_server(url: &Endpoint, server: &ServerMetadata) -> bool {
     own.any(|it| origin(it) == origin(url.as_str()))
 }
 
-/// Returns whether this endpoint and the token endpoint have different origins.
-fn has_two_origins(server: &ServerMetadata, kind: EndpointKind) -> bool {
-    let origin = |kind| {
-        let endpoint = server.endpoint(kind)?;
-        Some(Url::parse(endpoint.as_str()).ok()?.origin())
-    };
-    origin(kind) != origin(EndpointKind::Token)
+/// Returns whether this endpoint and the token endpoint have different origins. A client with a
+/// certificate uses the alias of the token endpoint (RFC 8705 §5).
+fn has_two_origins(settings: &Settings, server: &ServerMetadata, kind: EndpointKind) -> bool {
+    let own = server.endpoint(kind).and_then(origin);
+    let alias = server.mtls_endpoint(EndpointKind::Token);
+    let alias = alias.filter(|_| presents_certificate(settings, server));
+    let token = server.endpoint(EndpointKind::Token);
+    token.into_iter().chain(alias).any(|it| origin(it) != own)
+}
+
+fn presents_certificate(settings: &Settings, server: &ServerMetadata) -> bool {
+    match settings.identities.at(server) {
+        Ok(Identity::Registered(client) | Identity::MetadataDocument(client)) => {
+            client.presents_certificate()
+        }
+        Ok(Identity::Register(metadata)) => {
+            let metadata = metadata.at(server);
+            let method = metadata.token_endpoint_auth_method();
+            method.ends_with("tls_client_auth")
+        }
+        Err(_none) => false,
+    }
+}
+
+/// Whether a server that is accepted unnamed may have put the token endpoint of another one into
+/// its metadata, which would accept an assertion for that endpoint. The tool would get its token.
+fn is_for_another(settings: &Settings, server: &ServerMetadata) -> bool {
+    let audience = settings.assertion.as_ref().map(|(_, audience)| *audience);
+    let token = server.endpoint(EndpointKind::Token).and_then(origin);
+    let issuer = Url::parse(server.issuer().as_str()).ok();
+    audience == Some(GrantAudience::TokenEndpoint)
+        && !is_named(settings, server)
+        && token != issuer.map(|it| it.origin())
+}
+
+fn origin(endpoint: &Endpoint) -> Option<Origin> {
+    Some(Url::parse(endpoint.as_str()).ok()?.origin())
 }

@@ -59,6 +59,10 @@ pub enum GrantAudience {
     Issuer,
     /// The URL of its token endpoint, as RFC 7523 §3 suggests and the MCP extension for workload
     /// identity federation requires.
+    ///
+    /// A server could name the token endpoint of another one, which would accept the assertion. A
+    /// [`Connector`](crate::Connector) presents none so at a server that it accepts unnamed, unless
+    /// its token endpoint has the origin of the issuer.
     TokenEndpoint,
 }
 

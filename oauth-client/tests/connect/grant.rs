@@ -2,13 +2,14 @@
 
 use aims_jose::jws::Unverified;
 use aims_jose::provider::AWS_LC;
-use aims_oauth_client::{GrantAudience, Identities, SubjectToken, Way};
+use aims_oauth_client::{Connector, GrantAudience, Identities, SubjectToken, Way};
 use aims_oauth_wire::client_auth::PublicClient;
 use aims_oauth_wire::token::Form;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::world::{User, connected, connector, native, none, tool, world};
-use crate::common::server_with;
+use crate::common::{Paused, code, server_with};
 
 /// The grant is the first that is configured and offered. No secret is needed for the assertion of
 /// a platform.
@@ -177,4 +178,42 @@ request   pushed
 ";
     assert_eq!(explained.to_string(), expected);
     assert_eq!(script.requests().len(), 2);
+}
+
+/// BCP-15: a server that is accepted unnamed gets no assertion for the token endpoint of another
+/// server, which would accept it and give a token that the tool then gets.
+#[tokio::test(start_paused = true)]
+async fn an_assertion_is_for_no_other_server() {
+    use GrantAudience::{Issuer, TokenEndpoint};
+    const BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let honest = "https://honest.example/token";
+    let own = "https://as.example/token";
+    for (endpoint, audience, is_named, expected) in [
+        (own, TokenEndpoint, false, "ok"),
+        (honest, TokenEndpoint, false, "connect.no_way"),
+        (honest, TokenEndpoint, true, "ok"),
+        // The other server refuses an assertion for this issuer.
+        (honest, Issuer, false, "ok"),
+    ] {
+        let server = json!({"token_endpoint": endpoint, "grant_types_supported": [BEARER]});
+        let script = world(&json!({}), &server);
+        let client = PublicClient::new("ci".parse().unwrap());
+        let mut connector = Connector::new(Identities::new().everywhere(client), script.clone())
+            .with_clock(Paused(Instant::now()))
+            .accept_any_issuer()
+            .by_assertion(audience, |audience, _| Ok(format!("for {audience}").into()));
+        if is_named {
+            connector = connector.accept_issuers(["https://as.example".parse().unwrap()]);
+        }
+        let found = match connector.connect(&tool(), &none()).await {
+            Ok(connection) => code(connection.token().await),
+            Err(error) => error.code(),
+        };
+        assert_eq!(found, expected, "{endpoint} {audience:?}");
+        let asked = script
+            .requests()
+            .into_iter()
+            .any(|it| it.uri().path() == "/token");
+        assert_eq!(asked, expected == "ok", "{endpoint} {audience:?}");
+    }
 }

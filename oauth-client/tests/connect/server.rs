@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use aims_oauth_client::{Connector, Error, Way};
+use aims_oauth_client::{ClientMetadata, Connector, Error, Identities, TlsSubject, Way};
+use aims_oauth_wire::client_auth::{PublicClient, TlsClientAuth};
 use aims_oauth_wire::token::Form;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -77,6 +78,41 @@ async fn an_unnamed_server_has_endpoints_of_one_origin() {
         assert_eq!(code(found), expected, "{server}");
         let registered = paths(&script).iter().any(|it| it == "/register");
         assert_eq!(registered, expected == "ok");
+    }
+}
+
+/// BCP-02: a client with a certificate sends codes to the alias of the token endpoint, which an
+/// attacker can name as well.
+#[tokio::test(start_paused = true)]
+async fn an_unnamed_server_has_aliases_of_its_origin() {
+    let alias = |url: &str| json!({"mtls_endpoint_aliases": {"token_endpoint": url}});
+    let (own, other) = (
+        alias("https://as.example/mtls"),
+        alias("https://mtls.example/token"),
+    );
+    let id = || "agent".parse().unwrap();
+    let subject = TlsSubject::Uri("spiffe://example.org/agent".into());
+    let certified = [
+        Identities::new().everywhere(TlsClientAuth::new(id())),
+        Identities::new().register(ClientMetadata::tls("agent", subject)),
+    ];
+    let others = [
+        Identities::new().everywhere(PublicClient::new(id())),
+        native(),
+    ];
+    for (server, all, expected) in [
+        (&own, &certified, Some(Way::User)),
+        (&other, &certified, None),
+        (&other, &others, Some(Way::User)),
+    ] {
+        for identities in all {
+            let any = Connector::new(identities.clone(), world(&json!({}), server))
+                .with_clock(Paused(Instant::now()))
+                .by_user(User::default())
+                .accept_any_issuer();
+            let found = any.explain(&tool(), &none()).await.unwrap();
+            assert_eq!(found.way(), expected, "{server} {identities:?}");
+        }
     }
 }
 
