@@ -478,7 +478,6 @@ fn read(response: &TokenResponse, received: &Received<'_>, now: UnixTime) -> Res
     if response.token_type() != TokenType::NotApplicable {
         return Err(Error::TokenType);
     }
-    received.check_scope(response.scope())?;
     let token = parse(response)?;
     let claims = Claims::read(payload(&token)?)?;
     let audience = claims.aud.sole().ok_or(fail("it has several audiences"))?;
