@@ -206,6 +206,7 @@ fn server() -> ServerMetadata {
         "backchannel_authentication_endpoint": endpoint("ciba"),
         "revocation_endpoint": endpoint("revoke"),
         "challenge_endpoint": endpoint("challenge"),
+        "backchannel_user_code_parameter_supported": true,
         "code_challenge_methods_supported": ["S256"],
     }))
 }
@@ -307,6 +308,7 @@ async fn no_flow_shows_a_secret() {
     const LATER: &[&str] = &["/token", "/revoke"];
     let given: Given = Arc::default();
     let mut seen = Seen::default();
+    let mut reached = BTreeSet::new();
     for (manner, paths) in [
         (Manner::Grants, None),
         (Manner::Refuses, None),
@@ -330,8 +332,13 @@ async fn no_flow_shows_a_secret() {
                 answer(request, if is_meant { manner } else { Manner::Grants })
             });
             flows(&mut seen, client, &script).await;
+            let paths = script.requests();
+            reached.extend(paths.iter().map(|it| it.uri().path().to_owned()));
         }
     }
+    // No flow ended before its first request.
+    let endpoints = "/challenge /ciba /device /par /register /revoke /token";
+    assert_eq!(reached, endpoints.split(' ').map(str::to_owned).collect());
     seen.search(&given, 600);
 }
 
