@@ -38,6 +38,12 @@ impl World {
         let found = self.grant(own).await?;
         table.answered("the transaction token", &found, ("a token", ""));
         let target = "name one resource that this client may use";
+        let changed = |changes: &Value| -> Result<CarriedTransaction, Failure> {
+            Ok(CarriedTransaction::new(altered(
+                own.property().1,
+                changes,
+            )?)?)
+        };
         for (sent, service, subject, audience, scope, expected) in [
             (
                 "asks for a scope that no table gives",
@@ -83,6 +89,22 @@ impl World {
                 ("invalid_request", "its signature is not valid"),
             ),
             (
+                "swaps the transaction in the token",
+                &*self.payments,
+                SubjectToken::transaction(&changed(&json!({"txn": "t"}))?),
+                bank,
+                PAY,
+                ("invalid_request", "its signature is not valid"),
+            ),
+            (
+                "changes the parameters in the token",
+                &*self.payments,
+                SubjectToken::transaction(&changed(&json!({"tctx": {}}))?),
+                bank,
+                PAY,
+                ("invalid_request", "its signature is not valid"),
+            ),
+            (
                 "presents the transaction token after its end",
                 &*self.payments,
                 SubjectToken::transaction(&self.expired(&token)?),
@@ -116,7 +138,10 @@ impl World {
         };
         let transaction = token.carried().property().1;
         let no_grant = "it is no valid grant of a transaction for this server";
-        let other_subject = altered(&self.made(&json!({}))?, &json!({"sub": "bob@shop.example"}))?;
+        let changed = |changes: &Value| -> Result<JwtBearer, Failure> {
+            let text = altered(&self.made(&json!({}))?, changes)?;
+            Ok(JwtBearer::new(target(TRANSFER)?, text))
+        };
         let old = now().as_secs().saturating_sub(120);
         let (payments, stock): (&Border, &Border) = (&self.payments, &self.stock);
         for (sent, service, grant, expected) in [
@@ -175,7 +200,19 @@ impl World {
             (
                 "puts another subject into the grant",
                 payments,
-                JwtBearer::new(target(TRANSFER)?, other_subject),
+                changed(&json!({"sub": "bob@shop.example"}))?,
+                ("invalid_grant", no_grant),
+            ),
+            (
+                "swaps the transaction in the grant",
+                payments,
+                changed(&json!({"txn": "u"}))?,
+                ("invalid_grant", no_grant),
+            ),
+            (
+                "changes the parameters in the grant",
+                payments,
+                changed(&json!({"txn_claims": {"call_digest": "d"}}))?,
                 ("invalid_grant", no_grant),
             ),
             (
@@ -235,8 +272,13 @@ impl World {
         unproven.headers_mut().extend(own.clone());
         let value = own.get(AUTHORIZATION).ok_or("no token")?.to_str()?;
         let text = value.split(' ').next_back().unwrap_or_default();
-        let wider = format!("{TRANSFER} {LOANS}");
-        let wider = bearer(&altered(text, &json!({ "scope": wider }))?)?;
+        let changed = |changes: &Value| bearer(&altered(text, changes)?);
+        let wider = changed(&json!({ "scope": format!("{TRANSFER} {LOANS}") }))?;
+        let later = changed(&json!({"exp": now().as_secs() + 3_600}))?;
+        let (swapped, unnamed) = (
+            changed(&json!({"txn": "t"}))?,
+            changed(&json!({"act": {"sub": "x"}}))?,
+        );
         let transaction = bearer(carried.property().1)?;
         for (sent, request, expected) in [
             ("payments calls the bank", good.clone(), ("200", "accepted")),
@@ -254,6 +296,21 @@ impl World {
             (
                 "widens the scope of the token",
                 payments.signed(&wider, ORDER.as_bytes()).await?,
+                ("401", "token.signature"),
+            ),
+            (
+                "moves the end of the token",
+                payments.signed(&later, ORDER.as_bytes()).await?,
+                ("401", "token.signature"),
+            ),
+            (
+                "swaps the transaction in the token",
+                payments.signed(&swapped, ORDER.as_bytes()).await?,
+                ("401", "token.signature"),
+            ),
+            (
+                "names another actor in the token",
+                payments.signed(&unnamed, ORDER.as_bytes()).await?,
                 ("401", "token.signature"),
             ),
             (

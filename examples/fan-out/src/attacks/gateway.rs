@@ -64,6 +64,7 @@ impl World {
         let value = own.get(AUTHORIZATION).ok_or("no token")?.to_str()?;
         let text = value.split(' ').next_back().unwrap_or_default();
         let wider = bearer(&altered(text, &json!({"scope": "order:create refund"}))?)?;
+        let other = bearer(&altered(text, &json!({"client_id": "mallory"}))?)?;
         let old = now().as_secs().saturating_sub(300);
         let old = with(claims_of(text)?, &json!({"iat": old, "exp": old + 60}))?;
         let old = bearer(&sign("at+jwt", &self.keys.grants, &old)?)?;
@@ -91,6 +92,11 @@ impl World {
             (
                 "widens the scope of the access token",
                 self.call(&holder, &wider).await?,
+                ("401", "token.signature"),
+            ),
+            (
+                "names another actor in the access token",
+                self.call(&holder, &other).await?,
                 ("401", "token.signature"),
             ),
             (
