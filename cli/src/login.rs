@@ -209,9 +209,7 @@ fn refused(error: &Error) -> Failure {
         error if error.code() == "client.registration_refused" => {
             "; register a public client at the server, and give `--client-id`"
         }
-        Error::NoServer { named, .. } if named.is_empty() => {
-            "; `--issuer` names the server of this tool"
-        }
+        Error::NoServer { named, .. } if !named.is_empty() => "; `--issuer` accepts one",
         error if is_private(error) => {
             "; for a tool in your own network, add `--allow-private-networks`"
         }

@@ -585,7 +585,11 @@ fn refusals_name_an_option() {
             "client.registration_refused",
             "`--client-id`",
         ),
-        (r#","no_servers":1"#, "discovery.no_server", "`--issuer`"),
+        (
+            r#","no_servers":1"#,
+            "discovery.no_server",
+            "list its server in `authorization_servers`",
+        ),
     ] {
         members.clone_into(&mut world.members.lock().unwrap());
         let refused = world.run(&["login", "--no-browser"]);
@@ -610,7 +614,10 @@ fn refusals() {
     let refused = world.run(&["login", "--no-browser", "--issuer", "https://as.example"]);
     assert_eq!(refused.status.code(), Some(1));
     let told = String::from_utf8(refused.stderr).unwrap();
-    assert!(told.contains("discovery.no_server"), "{told}");
+    assert!(
+        told.contains("discovery.no_server") && told.ends_with("`--issuer` accepts one\n"),
+        "{told}"
+    );
     assert!(!world.paths().iter().any(|it| it == "/register"));
     let tokens = world.folder.join("tokens.key");
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);

@@ -314,8 +314,8 @@ pub enum Error {
     /// The client accepts none of the tool's authorization servers.
     #[error(
         "the tool `{}` names no authorization server that this client accepts: it names {}, and \
-         accepted are {}; add the one that you trust to the accepted issuers",
-        tool.as_str(), Listed(named), Listed(accepted)
+         accepted are {}; {}",
+        tool.as_str(), Listed(named), Listed(accepted), way_out(named)
     )]
     NoServer {
         /// The tool, as its metadata names it.
@@ -529,6 +529,14 @@ impl fmt::Display for Sought {
             Self::Tool(tool) => write!(f, "the tool `{}`", tool.as_str()),
             Self::Server(issuer) => write!(f, "the authorization server `{}`", issuer.as_str()),
         }
+    }
+}
+
+/// Returns what to do where none of these servers is accepted.
+const fn way_out(named: &[Issuer]) -> &'static str {
+    match named {
+        [] => "the operator of the tool must list its server in `authorization_servers`",
+        [..] => "add the one that you trust to the accepted issuers",
     }
 }
 
