@@ -14,7 +14,7 @@ use aims_oauth_wire::metadata::{MetadataSigner, ServerMetadata};
 use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 
 use crate::error::BoxError;
-use crate::grant::details;
+use crate::grant::{Accepted, details};
 use crate::source::drop_stored;
 use crate::store::TokenStore;
 use crate::{
@@ -87,7 +87,7 @@ struct Settings {
     by_device: Option<device::Show>,
     by_stored: bool,
     as_itself: bool,
-    assertion: Option<(Arc<Assertions>, GrantAudience)>,
+    assertion: Option<(Arc<Assertions>, GrantAudience, Accepted)>,
     provider: Option<IdentityProvider>,
     allowed: Option<ScopeSet>,
     subject: Option<Box<str>>,
@@ -300,12 +300,18 @@ impl Connector {
 
     /// Presents the assertion of a platform (RFC 7523 §2.1): a token that a CI system or a cloud
     /// gives its workload. The function is called with the audience, for each request.
+    ///
+    /// A server that takes each assertion once refuses the same one again. That is
+    /// `grant.assertion_used`, which is retryable, until the platform has replaced it; see
+    /// [`JwtBearer::from_source`](crate::JwtBearer::from_source).
     pub fn by_assertion(
         self,
         audience: GrantAudience,
         assertion: impl Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync + 'static,
     ) -> Self {
-        self.with(|settings| settings.assertion = Some((Arc::new(assertion), audience)))
+        let assertion: Arc<Assertions> = Arc::new(assertion);
+        let assertion = Some((assertion, audience, Accepted::default()));
+        self.with(|settings| settings.assertion = assertion)
     }
 
     /// Presents the assertion of the user's identity provider, which exchanges this token for it

@@ -364,6 +364,10 @@ pub enum Error {
     /// The request could not be sent, or no answer arrived.
     #[error("the request could not be sent")]
     Transport(#[source] aims_fetch::Error),
+    /// The server refused an assertion of a platform that it had accepted before, so the platform
+    /// must replace it first.
+    #[error("the platform's token was used; a new one is awaited: {0}")]
+    AssertionUsed(Box<TokenError>),
     /// The last attempt failed shortly before, and the next one is not due yet.
     #[error("it failed shortly before")]
     BackingOff {
@@ -440,6 +444,7 @@ impl Error {
         Self::Scope { .. } => Forbidden "grant.scope",
         Self::Expired => Expired "grant.expired",
         Self::Transport(_) => Unavailable "grant.transport",
+        Self::AssertionUsed(_) => Unavailable "grant.assertion_used",
         Self::BackingOff { .. } => Unavailable "grant.backing_off",
         Self::Interrupted => Unavailable "grant.interrupted",
         Self::Busy => Unavailable "grant.busy",
@@ -488,6 +493,7 @@ impl Error {
                 aims_oauth_wire::Error::Refused(refusal) => Some(refusal),
                 _ => None,
             },
+            Self::AssertionUsed(refusal) => Some(refusal),
             _ => None,
         }
     }

@@ -40,7 +40,7 @@ pub use exchange::{
 };
 pub use flow::TokenFlow;
 #[cfg(feature = "tokio")]
-pub(crate) use jwt_bearer::JWT_BEARER;
+pub(crate) use jwt_bearer::{Accepted, JWT_BEARER};
 pub use jwt_bearer::{GrantAudience, JwtBearer};
 pub use pending::PendingToken;
 pub use refresh::{Refresh, UserGrant};
@@ -188,6 +188,12 @@ pub trait Grant: Debug + Send + Sync {
         self.grant_type()
     }
 
+    /// Returns the error of the last attempt as the caller gets it. Defaults to the same error. It
+    /// is for a grant that knows more of what it sent than the server says.
+    fn judge_error(&self, error: Error) -> Error {
+        error
+    }
+
     /// Returns whether the grant cannot request a token, so that only a stored token or refresh
     /// token helps. Defaults to `false`.
     fn is_stored_only(&self) -> bool {
@@ -259,6 +265,10 @@ impl<G: Grant + ?Sized> Grant for std::sync::Arc<G> {
 
     fn cached_as(&self) -> &str {
         (**self).cached_as()
+    }
+
+    fn judge_error(&self, error: Error) -> Error {
+        (**self).judge_error(error)
     }
 
     fn is_stored_only(&self) -> bool {

@@ -413,6 +413,9 @@ fn codes_are_unique_and_complete() {
         },
         Error::Interrupted,
         Error::Busy,
+        Error::AssertionUsed(Box::new(
+            aims_oauth_wire::token::TokenError::new("invalid_grant").unwrap(),
+        )),
         Error::NoServer {
             tool: "https://tools.example/mcp".parse().unwrap(),
             accepted: Arc::new([]),

@@ -265,9 +265,11 @@ impl Connection {
                 Ok(inner.source.token(grant).await)
             }
             Way::Assertion => {
-                let (assertion, audience) = inner.settings.assertion.clone().ok_or(Error::Busy)?;
+                let assertion = inner.settings.assertion.clone().ok_or(Error::Busy)?;
+                let (assertion, audience, accepted) = assertion;
                 let grant =
                     JwtBearer::from_source(target, move |audience, now| assertion(audience, now));
+                let grant = grant.remembering(accepted);
                 Ok(inner.source.token(grant.with_audience(audience)).await)
             }
             Way::IdentityProvider | Way::User | Way::Device => {

@@ -202,7 +202,10 @@ fn presents_certificate(settings: &Settings, server: &ServerMetadata) -> bool {
 /// Whether a server that is accepted unnamed may have put the token endpoint of another one into
 /// its metadata, which would accept an assertion for that endpoint. The tool would get its token.
 fn is_for_another(settings: &Settings, server: &ServerMetadata) -> bool {
-    let audience = settings.assertion.as_ref().map(|(_, audience)| *audience);
+    let audience = settings
+        .assertion
+        .as_ref()
+        .map(|(_, audience, _)| *audience);
     let token = server.endpoint(EndpointKind::Token).and_then(origin);
     let issuer = Url::parse(server.issuer().as_str()).ok();
     audience == Some(GrantAudience::TokenEndpoint)

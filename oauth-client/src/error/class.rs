@@ -12,7 +12,8 @@ pub enum ErrorClass {
     /// The authorization server or the user refused: `invalid_grant`, `invalid_client`,
     /// `access_denied`. The same request is refused again.
     Rejected,
-    /// The user has not decided yet: `authorization_pending`, `slow_down`. Ask again later.
+    /// The user has not decided yet: `authorization_pending`, `slow_down`. Or a platform has not
+    /// replaced a token that was used (`grant.assertion_used`). Ask again later.
     Pending,
     /// A server did not answer, failed, or is busy. The same request may succeed later.
     Transient,
@@ -58,6 +59,7 @@ impl Error {
         match self {
             Self::BackingOff { last } => last.class(),
             Self::NeedsUser { .. } | Self::LoginTimeout | Self::Cancelled => ErrorClass::NeedsUser,
+            Self::AssertionUsed(_) => ErrorClass::Pending,
             Self::GrantType
             | Self::UnsupportedServer { .. }
             | Self::NotServed { .. }

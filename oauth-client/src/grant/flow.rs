@@ -163,7 +163,9 @@ impl<T> TokenFlow<T> {
         call: ServerCall,
         error: Error,
     ) -> Result<Step<T, Self>, Error> {
-        let wait = wait.ok_or(error)?;
+        let Some(wait) = wait else {
+            return Err(self.grant.judge_error(error));
+        };
         self.waited = Some(wait);
         self.call = Some(call);
         Ok(Step::Wait(wait, self))

@@ -1,15 +1,17 @@
 //! JWT authorization grants (RFC 7523 §2.1).
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use aims_jose::digest::Fingerprint;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::Issuer;
-use aims_oauth_wire::token::TokenRequest;
+use aims_oauth_wire::token::{TokenRequest, TokenResponse};
 
 use super::{Grant, IdJag, JwtGrant, Target, USER};
+use crate::Error;
 use crate::error::BoxError;
 
 /// The grant type (RFC 7523 §2.1).
@@ -42,7 +44,53 @@ pub struct JwtBearer {
     cached_as: &'static str,
     /// The server that the assertion is for, if it is known.
     server: Option<Issuer>,
+    accepted: Accepted,
+    presented: Presented,
 }
+
+/// The last assertion of a source that each server accepted.
+#[derive(Clone, Default)]
+pub(crate) struct Accepted(Arc<Mutex<Vec<(Issuer, Fingerprint)>>>);
+
+/// The assertion of a source that the last request presented. A clone has made no request.
+#[derive(Default)]
+struct Presented(Mutex<Option<(Issuer, Fingerprint)>>);
+
+impl Accepted {
+    fn add(&self, (server, assertion): (Issuer, Fingerprint)) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|(own, _)| *own != server);
+        let excess = all.len().saturating_sub(MAX_SERVERS.saturating_sub(1));
+        all.drain(..excess);
+        all.push((server, assertion));
+    }
+
+    fn has(&self, presented: &(Issuer, Fingerprint)) -> bool {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.contains(presented)
+    }
+}
+
+impl Presented {
+    fn set(&self, server: &Issuer, assertion: &SecretText) {
+        let presented = (server.clone(), assertion.fingerprint());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(presented);
+    }
+
+    fn get(&self) -> Option<(Issuer, Fingerprint)> {
+        let presented = self.0.lock();
+        presented.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Clone for Presented {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// The maximum number of servers whose last assertion is known.
+const MAX_SERVERS: usize = 16;
 
 #[derive(Clone)]
 enum Assertion {
@@ -80,13 +128,15 @@ impl JwtBearer {
         Self::fixed(target, assertion, JWT_BEARER)
     }
 
-    const fn fixed(target: Target, assertion: SecretText, cached_as: &'static str) -> Self {
+    fn fixed(target: Target, assertion: SecretText, cached_as: &'static str) -> Self {
         Self {
             target,
             assertion: Assertion::Fixed(assertion),
             audience: GrantAudience::Issuer,
             cached_as,
             server: None,
+            accepted: Accepted::default(),
+            presented: Presented::default(),
         }
     }
 
@@ -116,6 +166,12 @@ impl JwtBearer {
 
     /// Presents the assertion that this function returns for the audience and the time. It is
     /// called for each request.
+    ///
+    /// The function may return the same assertion again, as from a file that the platform has not
+    /// replaced yet. Some servers take it while it is valid. Others take it once, and refuse it
+    /// with `invalid_grant`. If it was accepted before by this grant or a clone, that is
+    /// `grant.assertion_used`, which is retryable: the next attempt presents what the function
+    /// returns then.
     #[must_use]
     pub fn from_source(
         target: Target,
@@ -127,7 +183,16 @@ impl JwtBearer {
             audience: GrantAudience::Issuer,
             cached_as: JWT_BEARER,
             server: None,
+            accepted: Accepted::default(),
+            presented: Presented::default(),
         }
+    }
+
+    /// Remembers what servers accepted together with other grants of the same source.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn remembering(mut self, accepted: Accepted) -> Self {
+        self.accepted = accepted;
+        self
     }
 
     /// Sets the audience that the source is asked for. Defaults to the issuer.
@@ -167,14 +232,36 @@ impl Grant for JwtBearer {
                     GrantAudience::Issuer => server.issuer().as_str(),
                     GrantAudience::TokenEndpoint => server.token_endpoint()?.as_str(),
                 };
-                source(audience, now).map_err(|source| aims_oauth_wire::Error::Authenticate {
+                let given = source(audience, now);
+                let given = given.map_err(|source| aims_oauth_wire::Error::Authenticate {
                     reason: "the platform gives no assertion",
                     source: Some(source),
-                })?
+                })?;
+                self.presented.set(server.issuer(), &given);
+                given
             }
         };
         request.parameter("assertion", assertion)?;
         Ok(())
+    }
+
+    fn judge(&self, _response: &TokenResponse, _now: UnixTime) -> Result<(), Error> {
+        if let Some(presented) = self.presented.get() {
+            self.accepted.add(presented);
+        }
+        Ok(())
+    }
+
+    /// A server that takes each assertion once refuses the same one again.
+    fn judge_error(&self, error: Error) -> Error {
+        let refusal = error.refusal().filter(|it| it.error() == "invalid_grant");
+        let presented = self.presented.get();
+        match (refusal, presented) {
+            (Some(refusal), Some(presented)) if self.accepted.has(&presented) => {
+                Error::AssertionUsed(Box::new(refusal.clone()))
+            }
+            _ => error,
+        }
     }
 
     /// The details may be those of the assertion.

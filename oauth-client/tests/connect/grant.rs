@@ -1,5 +1,7 @@
 //! The grant by which a connection gets its tokens.
 
+use std::sync::Mutex;
+
 use aims_jose::jws::Unverified;
 use aims_jose::provider::AWS_LC;
 use aims_oauth_client::{Connector, GrantAudience, Identities, SubjectToken, Way};
@@ -8,8 +10,8 @@ use aims_oauth_wire::token::Form;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::world::{User, connected, connector, native, none, tool, world};
-use crate::common::{Paused, code, server_with};
+use super::world::{User, answer, connected, connector, native, none, tool, world};
+use crate::common::{Paused, Script, code, json_answer, server_with};
 
 /// The grant is the first that is configured and offered. No secret is needed for the assertion of
 /// a platform.
@@ -99,6 +101,29 @@ async fn by_the_identity_provider() {
     assert_eq!(forms[1].get("grant_type"), Some(jwt_bearer));
     assert_eq!(forms[1].get("client_id"), Some("known"));
     assert!(user.asked("state").is_empty());
+}
+
+/// JWTA-10: each connection of a connector knows that a platform's token was used.
+#[tokio::test(start_paused = true)]
+async fn a_connector_awaits_the_next_token_of_a_platform() {
+    let user = User::default();
+    let used = Mutex::new(0);
+    let script = Script::new(move |request, number| {
+        if request.uri().path() != "/token" {
+            return answer(request, number, &json!({}), &json!({}));
+        }
+        *used.lock().unwrap() += 1;
+        match *used.lock().unwrap() {
+            1 => answer(request, number, &json!({}), &json!({})),
+            _ => json_answer(400, &json!({"error": "invalid_grant"})),
+        }
+    });
+    let client = PublicClient::new("ci".parse().unwrap());
+    let connector = connector(Identities::new().everywhere(client), &script, &user)
+        .by_assertion(GrantAudience::Issuer, |_, _| Ok("p1".into()));
+    connected(&connector).await.token().await.unwrap();
+    let again = connected(&connector).await.token().await;
+    assert_eq!(code(again), "grant.assertion_used");
 }
 
 /// JAG-41: the assertion is bound to the key of the tokens, where the provider supports DPoP. A

@@ -1,13 +1,15 @@
 //! JWT grants (RFC 7523), and the exchanges that give one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use aims_jose::provider::AWS_LC;
 use aims_oauth_client::{
-    DpopKey, Grant as _, GrantAudience, IdJagRequest, JwtBearer, JwtGrantRequest, SubjectToken,
-    TokenRules, drive,
+    DpopKey, ErrorClass, Grant as _, GrantAudience, IdJagRequest, JwtBearer, JwtGrantRequest,
+    SubjectToken, TokenRules, TokenSource, drive,
 };
 use aims_oauth_wire::delegate::ScopeTable;
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::token::Form;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -38,6 +40,133 @@ async fn an_assertion_of_the_platform() {
     let failed = source(&script, TokenRules::new()).token(grant).await;
     assert_eq!(code(failed), "oauth.authenticate");
     assert!(script.requests().is_empty());
+}
+
+/// A server that takes the same assertion again, or each one once. Returns it and its file.
+fn platform(takes_again: bool) -> (Script, Arc<Mutex<String>>) {
+    let seen = Mutex::new(Vec::new());
+    let script = Script::new(move |request, number| {
+        let form = Form::parse(request.body()).unwrap();
+        let assertion = form.get("assertion").unwrap().to_owned();
+        let mut seen = seen.lock().unwrap();
+        let error = match &*assertion {
+            "strange" => Some("invalid_grant"),
+            "wide" if seen.contains(&assertion) => Some("invalid_scope"),
+            _ if !takes_again && seen.contains(&assertion) => Some("invalid_grant"),
+            _ => None,
+        };
+        seen.push(assertion);
+        match error {
+            Some(error) => {
+                let body = json!({"error": error, "error_description": "seen"});
+                json_answer(400, &body)
+            }
+            None => json_answer(
+                200,
+                &json!({"access_token": format!("t{number}"), "token_type": "Bearer",
+                    "expires_in": 300}),
+            ),
+        }
+    });
+    (script, Arc::new(Mutex::new("p1".to_owned())))
+}
+
+fn from_file(file: &Arc<Mutex<String>>) -> JwtBearer {
+    let file = Arc::clone(file);
+    JwtBearer::from_source(target("read"), move |_, _| {
+        Ok(file.lock().unwrap().clone().into())
+    })
+}
+
+/// JWTA-10: the token of a platform that it has not replaced is presented again, at a server that
+/// takes it while it is valid.
+#[tokio::test(start_paused = true)]
+async fn a_token_of_the_platform_is_presented_again() {
+    let (script, file) = platform(true);
+    let (source, grant) = (source(&script, TokenRules::new()), from_file(&file));
+    let first = source.token(grant.clone()).await.unwrap();
+    let again = source.token(grant.clone()).await.unwrap();
+    assert_eq!(
+        (script.forms().len(), first.fingerprint()),
+        (1, again.fingerprint())
+    );
+    common::sleep(301).await;
+    let next = source.token(grant).await.unwrap();
+    assert_ne!(next.fingerprint(), first.fingerprint());
+    let forms = script.forms();
+    let sent: Vec<_> = forms.iter().map(|it| it.get("assertion")).collect();
+    assert_eq!(sent, [Some("p1"), Some("p1")]);
+}
+
+/// JWTA-10: a server that takes each token of the platform once refuses it then. The old access
+/// token stays until its end; after that, the error says that a new one is awaited.
+#[tokio::test(start_paused = true)]
+async fn a_used_token_of_the_platform_is_awaited() {
+    let (script, file) = platform(false);
+    let (source, grant) = (source(&script, TokenRules::new()), from_file(&file));
+    let first = source.token(grant.clone()).await.unwrap();
+    common::sleep(299).await;
+    let early = source.token(grant.clone()).await.unwrap();
+    assert_eq!(early.fingerprint(), first.fingerprint());
+    common::sleep(60).await;
+    for (expected, is_source) in [("grant.assertion_used", false), ("grant.backing_off", true)] {
+        let error = source.token(grant.clone()).await.unwrap_err();
+        assert_eq!(error.code(), expected);
+        assert_eq!(error.class(), ErrorClass::Pending);
+        assert!(error.is_retryable() && !error.needs_user());
+        let text = aims_jose::Chain(&error).to_string();
+        let told = "the platform's token was used; a new one is awaited: invalid_grant (seen)";
+        assert!(text.contains(told), "{text}");
+        assert_eq!(text.starts_with(told), !is_source);
+    }
+    *file.lock().unwrap() = "p2".to_owned();
+    common::sleep(60).await;
+    let next = source.token(grant).await.unwrap();
+    assert_ne!(next.fingerprint(), first.fingerprint());
+}
+
+/// JWTA-10: nothing else is awaited: an assertion that was never accepted, another error, one that
+/// another server accepted, and one without a source.
+#[tokio::test(start_paused = true)]
+async fn other_refusals_of_an_assertion_are_final() {
+    for fixed in [true, false] {
+        let (script, file) = platform(false);
+        let source = source(&script, TokenRules::new());
+        let grant = match fixed {
+            true => JwtBearer::new(target("read"), "p1"),
+            false => from_file(&file),
+        };
+        for (content, expected) in [("strange", "invalid_grant"), ("wide", "invalid_scope")] {
+            let fixed_text = JwtBearer::new(target("read"), content);
+            let grant = if fixed { fixed_text } else { grant.clone() };
+            *file.lock().unwrap() = content.to_owned();
+            if content == "wide" {
+                let token = source.token(grant.clone()).await.unwrap();
+                source.forget(&token);
+            }
+            let error = source.token(grant).await.unwrap_err();
+            assert_eq!(error.code(), "oauth.refused", "{content}");
+            assert_eq!(error.refusal().unwrap().error(), expected);
+            assert_eq!(error.class(), ErrorClass::Rejected);
+            common::sleep(60).await;
+        }
+        let first = source.token(grant.clone()).await;
+        if fixed {
+            source.forget(&first.unwrap());
+            assert_eq!(code(source.token(grant).await), "oauth.refused");
+        }
+    }
+    // What one server accepted, another one refuses.
+    let (script, file) = platform(false);
+    let grant = from_file(&file);
+    let here = source(&script, TokenRules::new());
+    here.token(grant.clone()).await.unwrap();
+    let issuer = "https://other.example".parse().unwrap();
+    let document = json!({"issuer": "https://other.example",
+        "token_endpoint": "https://other.example/token"});
+    let other = ServerMetadata::parse(document.to_string().as_bytes(), &issuer).unwrap();
+    let there = TokenSource::new(other, client(), script).with_clock(Paused(Instant::now()));
+    assert_eq!(code(there.token(grant).await), "oauth.refused");
 }
 
 /// The tokens of two assertions are never interchanged, also if no subject is named.
@@ -250,7 +379,7 @@ async fn grant(
     subject: SubjectToken,
     ask: impl FnOnce(JwtGrantRequest) -> JwtGrantRequest,
     changes: &Value,
-) -> (&'static str, aims_oauth_wire::token::Form) {
+) -> (&'static str, Form) {
     let token = jwt("JWT", &id_jag_claims(changes));
     let body = json!({"access_token": token.expose(), "issued_token_type": JWT,
         "token_type": "N_A", "expires_in": 60});
