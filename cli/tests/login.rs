@@ -70,11 +70,22 @@ impl World {
 
     /// Logs in, and visits the URL that the program shows.
     fn login(&self, arguments: &[&str]) -> (bool, String) {
+        let output = self.visit(arguments);
+        (
+            output.status.success(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    }
+
+    /// Runs a login to its end. The errors are those until a URL is shown.
+    fn visit(&self, arguments: &[&str]) -> Output {
         let mut arguments = arguments.to_vec();
         arguments.extend(["--no-browser"]);
         let mut child = self.command(&arguments).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut told = String::new();
         for line in lines.map_while(Result::ok) {
+            told += &line;
             let line = line.trim();
             if line.starts_with("http://") {
                 let to = get(line);
@@ -82,11 +93,9 @@ impl World {
                 break;
             }
         }
-        let output = child.wait_with_output().unwrap();
-        (
-            output.status.success(),
-            String::from_utf8(output.stdout).unwrap(),
-        )
+        let mut output = child.wait_with_output().unwrap();
+        output.stderr = told.into_bytes();
+        output
     }
 
     fn paths(&self) -> Vec<String> {
@@ -372,7 +381,7 @@ fn a_bound_login() {
 #[test]
 fn a_binding_is_for_tools_that_name_it() {
     let world = World::new("silent");
-    let refused = world.run(&["login", "--dpop", "--no-browser"]);
+    let refused = world.visit(&["login", "--dpop"]);
     let told = String::from_utf8(refused.stderr).unwrap();
     let reason =
         "the program requires tokens that are bound by DPoP, and the server does not announce DPoP";
