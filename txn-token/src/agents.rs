@@ -169,7 +169,7 @@ impl Agents {
     ///
     /// It is `agentic_ctx.current_actor.identity.workload_id`, else
     /// `agentic_ctx.identity.workload_id`. Without `agentic_ctx` it is [`actor`](Self::actor) if
-    /// the very agent asked for the token (`req_wl`).
+    /// the very agent asked for the token (`req_wl`): one of the token's issuer, by its name.
     #[must_use]
     pub fn current(&self) -> Option<&str> {
         self.current.as_deref()
@@ -376,7 +376,7 @@ fn agent(raw: &RawValue) -> Result<Known, Error> {
 pub(crate) fn read(
     act: Option<&RawValue>,
     context: Option<&RawValue>,
-    requester: &str,
+    (requester, issuer): (&str, Option<&str>),
     rules: &AgentRules,
 ) -> Result<Option<Agents>, Error> {
     let Some(act) = act else {
@@ -392,10 +392,12 @@ pub(crate) fn read(
         return Err(malformed("act"));
     };
     let first = first.subject.clone();
+    // An agent of another issuer can have the name of the requester.
+    let is_own = actor.issuer.is_none() || actor.issuer.as_deref() == issuer;
     let agents = match context {
         Some(context) => in_context((first, actor), &member(context)?, rules)?,
         None => Agents {
-            current: Some(actor.subject.clone()).filter(|it| it == requester),
+            current: Some(actor.subject.clone()).filter(|it| is_own && it == requester),
             first,
             actor,
             originator: None,

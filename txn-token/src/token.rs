@@ -466,7 +466,7 @@ fn read(
     let confirmations = confirmations(claims.cnf)?;
     // Last: rules for agents only add refusals.
     #[cfg(feature = "agents")]
-    let agents = read_agents(&verified, &requester, rules)?;
+    let agents = read_agents(&verified, (&requester, claims.iss.as_deref()), rules)?;
     Ok(Inner {
         carried,
         hashes,
@@ -491,14 +491,14 @@ fn read(
 #[cfg(feature = "agents")]
 fn read_agents(
     verified: &Verified,
-    requester: &str,
+    names: (&str, Option<&str>),
     rules: &TxnTokenRules,
 ) -> Result<Option<Agents>, Error> {
     let Some(rules) = &rules.agents else {
         return Ok(None);
     };
     let claims: AgentClaims<'_> = verified.claims().map_err(Error::Token)?;
-    agents::read(claims.act, claims.agentic_ctx, requester, rules)
+    agents::read(claims.act, claims.agentic_ctx, names, rules)
 }
 
 fn call_digest(tctx: &RawValue) -> Result<Option<CallDigest>, Error> {

@@ -132,6 +132,32 @@ fn who_acts_now_may_be_unknown() {
     assert_eq!(token.agents().unwrap().current(), None);
 }
 
+/// TXA-01: the agent of another issuer is not the workload that asked for the token, whatever its
+/// name.
+#[test]
+fn an_agent_of_another_issuer_is_not_the_requester() {
+    let as_it = json!("https://as.example");
+    for (own, of_act, expected) in [
+        (Some(&as_it), None, Some("gateway")),
+        (Some(&as_it), Some("https://as.example"), Some("gateway")),
+        (Some(&as_it), Some("https://other.example"), None),
+        (None, None, Some("gateway")),
+        (None, Some("https://other.example"), None),
+    ] {
+        let mut members = json!({"act": {"sub": "gateway"}});
+        if let Some(own) = own {
+            members["iss"] = own.clone();
+        }
+        if let Some(of_act) = of_act {
+            members["act"]["iss"] = of_act.into();
+        }
+        let token = of(&members, Some(AgentRules::new())).unwrap();
+        let agents = token.agents().unwrap();
+        assert_eq!(agents.current(), expected, "{members}");
+        assert_eq!(agents.actor(), "gateway");
+    }
+}
+
 /// TXA-01: where a service keeps the chain of those who asked in `act`, the outermost is the
 /// current actor, and the innermost the first agent.
 #[test]
@@ -140,7 +166,8 @@ fn a_chain_of_actors_has_its_first_agent_innermost() {
         "sub": "gateway", "iss": "https://as.example",
         "act": {"sub": "service", "act": {"sub": "agent-1", "iss": "https://as.example"}},
     });
-    let token = of(&json!({"act": act}), Some(AgentRules::new())).unwrap();
+    let members = json!({"iss": "https://as.example", "act": act});
+    let token = of(&members, Some(AgentRules::new())).unwrap();
     let agents = token.agents().unwrap();
     assert_eq!((agents.first(), agents.actor()), ("agent-1", "gateway"));
     assert_eq!(agents.actor_issuer(), Some("https://as.example"));
