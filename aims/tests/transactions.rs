@@ -420,8 +420,9 @@ impl aims::decision::Permit for Rules {
     ) -> aims::decision::Permission {
         use aims::decision::{Permission, Role};
         match (party.role, party.name, party.issuer) {
-            (Role::Subject, "alice", Some(SERVICE))
-            | (Role::Actor, "assistant" | "helper", Some(SERVICE))
+            (Role::Subject, "alice", None | Some(SERVICE | DOMAIN))
+            | (Role::Actor, "assistant" | "helper", Some(SERVICE | DOMAIN))
+            | (Role::Actor, "partner", Some(OTHER))
             | (Role::Actor, AGENT, None) => Permission::Allowed,
             (_, "mallory", _) => Permission::Denied,
             _ => Permission::NoRule,
@@ -431,6 +432,9 @@ impl aims::decision::Permit for Rules {
 
 #[cfg(feature = "txn-agents")]
 const SERVICE: &str = "https://tts.example";
+
+#[cfg(feature = "txn-agents")]
+const OTHER: &str = "https://other.example";
 
 /// DEL-10, TXN-25: with a transaction token alone, the policy for subject and actor is asked about
 /// the agents that the token names, and not about those before them.
@@ -456,7 +460,10 @@ fn the_agents_of_a_transaction_are_asked() {
         .unwrap();
     let judge = |changes: Value, is_proven: bool| {
         let mut changes = changes;
-        changes["iss"] = json!(SERVICE);
+        let is_unnamed = changes.as_object_mut().unwrap().remove("unnamed");
+        if is_unnamed.is_none() {
+            changes["iss"] = json!(SERVICE);
+        }
         let token = domain.token(&changes);
         let request = if is_proven {
             call(&agent, &token)
@@ -490,13 +497,23 @@ fn the_agents_of_a_transaction_are_asked() {
             json!({"act": {"sub": "mallory", "act": {"sub": "assistant"}}}),
             denied,
         ),
-        (
-            json!({"act": {"sub": "assistant", "iss": "https://other.example"}}),
-            denied,
-        ),
+        (json!({"act": {"sub": "assistant", "iss": OTHER}}), denied),
         (json!({"act": {"sub": "assistant", "iss": SERVICE}}), "ok"),
         (current("helper"), "ok"),
         (current("mallory"), denied),
+        // The agent of another issuer is not the one with its name here.
+        (json!({"act": {"sub": "partner", "iss": OTHER}}), "ok"),
+        (
+            json!({"act": {"sub": "partner", "iss": OTHER},
+                "agentic_ctx": {"identity": {"workload_id": "partner"}}}),
+            denied,
+        ),
+        (
+            json!({"act": {"sub": "partner", "iss": OTHER}, "req_wl": "partner"}),
+            "ok",
+        ),
+        // Without `iss`, the names are those of the domain, and none is that of a proven agent.
+        (json!({"act": {"sub": "assistant"}, "unnamed": true}), "ok"),
         (
             json!({"sub": "bob", "act": {"sub": "assistant"}}),
             "guard.subject_denied",
@@ -511,6 +528,9 @@ fn the_agents_of_a_transaction_are_asked() {
     assert_eq!(judge(json!({}), true), "ok");
     assert_eq!(judge(json!({}), false), denied);
     assert_eq!(judge(json!({"act": {"sub": AGENT}}), true), "ok");
-    let other = json!({"act": {"sub": AGENT, "iss": "https://other.example"}});
+    let other = json!({"act": {"sub": AGENT, "iss": OTHER}});
     assert_eq!(judge(other, true), denied);
+    let unnamed = json!({"act": {"sub": AGENT}, "unnamed": true});
+    assert_eq!(judge(unnamed.clone(), true), "ok");
+    assert_eq!(judge(unnamed, false), denied);
 }

@@ -60,7 +60,8 @@ pub struct Party<'a> {
     pub role: Role,
     /// `sub` or `client_id` of the party, or the workload identifier of the proven agent.
     pub name: &'a str,
-    /// The issuer of the name. `None` for a workload identifier that was proven by its credential.
+    /// The issuer of the name; the trust domain of a transaction token without `iss`. `None` for a
+    /// workload identifier that was proven by its credential.
     pub issuer: Option<&'a str>,
 }
 
@@ -138,7 +139,7 @@ fn parties(principal: &Principal) -> Vec<Party<'_>> {
             all.push(party(Role::Actor, &actor.subject, named_by));
         }
     } else if let Some(transaction) = principal.transaction() {
-        let issuer = transaction.issuer();
+        let issuer = issuer_of(transaction);
         all.push(party(Role::Subject, transaction.subject(), issuer));
         // A party of another issuer is not the agent, whatever its name.
         let others = acting(transaction)
@@ -150,6 +151,12 @@ fn parties(principal: &Principal) -> Vec<Party<'_>> {
     all
 }
 
+/// Returns who has given the names of a transaction token. Without `iss` it is the trust domain: no
+/// issuer is that of a proven agent.
+fn issuer_of(transaction: &TxnToken) -> Option<&str> {
+    transaction.issuer().or_else(|| Some(transaction.domain()))
+}
+
 /// The agents that act in a transaction, with the issuers of their names: the outermost `act`, and
 /// the current actor of `agentic_ctx`. Those before in the chain are history (RFC 8693 §4.1).
 #[cfg(feature = "txn-agents")]
@@ -157,11 +164,11 @@ fn acting(transaction: &TxnToken) -> Vec<(&str, Option<&str>)> {
     let Some(agents) = transaction.agents() else {
         return Vec::new();
     };
-    let issuer = transaction.issuer();
-    let mut all = vec![(agents.actor(), agents.actor_issuer().or(issuer))];
+    let issuer = issuer_of(transaction);
+    let outermost = (agents.actor(), agents.actor_issuer().or(issuer));
     let current = agents.current().map(|name| (name, issuer));
-    all.extend(current.filter(|it| it.0 != agents.actor()));
-    all
+    let current = current.filter(|it| *it != outermost);
+    std::iter::once(outermost).chain(current).collect()
 }
 
 /// Without the feature `txn-agents` no claim of a transaction token names an agent.
