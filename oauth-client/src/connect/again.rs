@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::token::TokenError;
 
+use super::connection::Offline;
 use super::{Connection, Connector, find};
 use crate::{Error, Registered};
 
@@ -57,6 +58,10 @@ impl Connection {
             let mut requested = again.lock();
             for scope in self.scopes().iter() {
                 requested.scopes.insert(scope.clone())?;
+            }
+            let is_refused = self.lock().offline == Offline::Refused;
+            if is_refused && requested.offline == Offline::Listed {
+                requested.refuse_offline()?;
             }
         }
         self.hand_over(&again);

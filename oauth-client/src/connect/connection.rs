@@ -17,8 +17,8 @@ use super::{Connector, IdentityProvider, Progress, Settings, Way, find};
 use crate::authorize::Asking;
 use crate::step::drive;
 use crate::{
-    AuthorizationRequest, ClientCredentials, DpopKey, Error, IdJagRequest, Identity, JwtBearer,
-    Receiving, RevocationSignal, Target, Token, TokenSource, UserGrant,
+    AuthorizationCode, AuthorizationRequest, ClientCredentials, DpopKey, Error, IdJagRequest,
+    Identity, JwtBearer, Receiving, RevocationSignal, Target, Token, TokenSource, UserGrant,
 };
 
 /// Gets tokens for one tool by the [way](Way) that its [`Connector`] found.
@@ -47,11 +47,27 @@ pub(super) struct Inner {
 #[derive(Default)]
 pub(super) struct Requested {
     pub(super) scopes: ScopeSet,
+    pub(super) offline: Offline,
     /// The requirements that a login was made for already.
     met: Vec<(Option<String>, Option<u64>)>,
     /// The tokens at the servers that the tool had before, for a logout.
     pub(super) earlier: Vec<(TokenSource, Resource)>,
 }
+
+/// Why `offline_access` is requested.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) enum Offline {
+    /// The program or the tool asks for it, or it is not requested.
+    #[default]
+    Stated,
+    /// The server lists it.
+    Listed,
+    /// The server lists it, and refused it to this client, so it is not requested again.
+    Refused,
+}
+
+/// The scope of a refresh token (OpenID Connect Core §11).
+const OFFLINE_ACCESS: &str = "offline_access";
 
 pub(super) async fn connect(
     connector: &Connector,
@@ -80,6 +96,12 @@ pub(super) async fn connect(
             before
         }
         (None, _) => scopes(&settings, &found, challenges, Some(way))?,
+    };
+    let is_named = named_scopes(&found, challenges).is_some_and(|it| it.contains(OFFLINE_ACCESS));
+    let is_listed = settings.requested.is_none() && !is_named && scopes.contains(OFFLINE_ACCESS);
+    let offline = match is_listed {
+        true => Offline::Listed,
+        false => Offline::Stated,
     };
     let (mut receiving, mut registration) = (None, None);
     let client = match settings.identities.at(&found.server)? {
@@ -137,6 +159,7 @@ pub(super) async fn connect(
     }
     let requested = Requested {
         scopes,
+        offline,
         met: Vec::new(),
         earlier: Vec::new(),
     };
@@ -177,14 +200,14 @@ pub(super) async fn demand(
 
 /// Returns the scopes to request: those of the challenge, else all that the tool lists, else none
 /// (MCP authorization, scope selection). `offline_access` is added if the server lists it, to get a
-/// refresh token of a user.
+/// refresh token of a user. If the server refuses it then, the login is tried without it.
 pub(super) fn scopes(
     settings: &Settings,
     found: &Found,
     challenges: &Challenges,
     way: Option<Way>,
 ) -> Result<ScopeSet, Error> {
-    let challenged = challenges.iter().find_map(|it| it.scope().ok().flatten());
+    let challenged = challenged_scopes(challenges);
     let mut scopes = match (challenged, &found.scopes) {
         (Some(challenged), _) => {
             expect_allowed(settings, &challenged)?;
@@ -197,15 +220,39 @@ pub(super) fn scopes(
         (None, None) => ScopeSet::new(),
     };
     let listed = found.server.scopes_supported().unwrap_or_default();
-    let offline = "offline_access";
     let is_allowed = settings
         .allowed
         .as_ref()
-        .is_none_or(|it| it.contains(offline));
-    if way.is_some_and(Way::has_user) && is_allowed && listed.iter().any(|it| it == offline) {
-        scopes.insert(offline.parse()?)?;
+        .is_none_or(|it| it.contains(OFFLINE_ACCESS));
+    let is_listed = listed.iter().any(|it| it == OFFLINE_ACCESS);
+    if way.is_some_and(Way::has_user) && is_allowed && is_listed {
+        scopes.insert(OFFLINE_ACCESS.parse()?)?;
     }
     Ok(scopes)
+}
+
+fn challenged_scopes(challenges: &Challenges) -> Option<ScopeSet> {
+    challenges.iter().find_map(|it| it.scope().ok().flatten())
+}
+
+/// Returns the scopes of the challenge, or else those that the tool lists.
+fn named_scopes(found: &Found, challenges: &Challenges) -> Option<ScopeSet> {
+    challenged_scopes(challenges).or_else(|| found.scopes.clone())
+}
+
+impl Requested {
+    /// Requests `offline_access` no more.
+    pub(super) fn refuse_offline(&mut self) -> Result<(), Error> {
+        let mut rest = ScopeSet::new();
+        for scope in self.scopes.iter() {
+            if scope.as_str() != OFFLINE_ACCESS {
+                rest.insert(scope.clone())?;
+            }
+        }
+        self.scopes = rest;
+        self.offline = Offline::Refused;
+        Ok(())
+    }
 }
 
 fn expect_allowed(settings: &Settings, scopes: &ScopeSet) -> Result<(), Error> {
@@ -279,7 +326,8 @@ impl Connection {
                     other => return Ok(other),
                 }
                 let mut login = inner.login.lock().await;
-                // Another caller may have logged in meanwhile.
+                // Another caller may have logged in meanwhile, and found that scopes are refused.
+                let target = self.target();
                 let stored = inner.source.token(UserGrant::new(target.clone())).await;
                 match (stored, inner.way) {
                     (Err(error), Way::User) if error.needs_user() => {
@@ -314,8 +362,41 @@ impl Connection {
         &self,
         target: Target,
         begun: &mut Option<Box<dyn Receiving>>,
-        adjust: impl FnOnce(AuthorizationRequest) -> AuthorizationRequest,
+        adjust: impl Fn(AuthorizationRequest) -> AuthorizationRequest,
     ) -> Result<Arc<Token>, Error> {
+        let (inner, settings) = (&*self.0, &*self.0.settings);
+        let code = match self.ask(target, begun, &adjust).await {
+            Err(error) if self.refuses_offline(&error)? => {
+                self.ask(self.target(), begun, &adjust).await?
+            }
+            asked => asked?,
+        };
+        settings.tell(&Progress::Requesting(self.issuer()));
+        let token = inner.source.redeem(code).await?;
+        self.keep_login().await?;
+        settings.tell(&Progress::Connected(self.issuer()));
+        Ok(token)
+    }
+
+    /// Returns whether the server refused scopes of which only this client added `offline_access`,
+    /// as Keycloak does for clients that lack it. The next request is without it.
+    pub(super) fn refuses_offline(&self, error: &Error) -> Result<bool, Error> {
+        let is_scope = error.told().map(TokenError::error) == Some("invalid_scope");
+        let mut requested = self.lock();
+        if !is_scope || requested.offline != Offline::Listed {
+            return Ok(false);
+        }
+        requested.refuse_offline()?;
+        Ok(true)
+    }
+
+    /// Asks the user in the browser.
+    async fn ask(
+        &self,
+        target: Target,
+        begun: &mut Option<Box<dyn Receiving>>,
+        adjust: impl Fn(AuthorizationRequest) -> AuthorizationRequest,
+    ) -> Result<AuthorizationCode, Error> {
         let (inner, settings) = (&*self.0, &*self.0.settings);
         let receive = settings
             .by_user
@@ -343,12 +424,7 @@ impl Connection {
             code: None,
         };
         let tell = |progress: &Progress<'_>| settings.tell(progress);
-        let code = asking.ask(adjust(request), receiving, tell).await?;
-        settings.tell(&Progress::Requesting(self.issuer()));
-        let token = inner.source.redeem(code).await?;
-        self.keep_login().await?;
-        settings.tell(&Progress::Connected(self.issuer()));
-        Ok(token)
+        asking.ask(adjust(request), receiving, tell).await
     }
 
     /// Keeps the scopes that the user agreed to, and whether the tokens are bound.
@@ -450,7 +526,7 @@ impl Connection {
         }
         self.widen(challenge)?;
         let adjust = |mut request: AuthorizationRequest| {
-            if let Some(acr) = acr {
+            if let Some(acr) = acr.clone() {
                 request = request.acr_values(acr);
             }
             match max_age {

@@ -31,11 +31,12 @@ impl Connection {
         let (inner, settings) = (&*self.0, &*self.0.settings);
         let show = settings.by_device.as_ref();
         let show = show.ok_or(Error::NeedsUser { last: None })?;
-        let (client, server) = (Arc::clone(&inner.client), inner.source.server());
-        let request = DeviceRequest::new(target).with_rules(settings.rules.clone());
+        let server = inner.source.server();
         let is_named = is_named(settings, &server);
-        let first = request.begin(client, Arc::clone(&server), settings.clock.now())?;
-        let login = drive(first, &*settings.http, &*settings.clock).await?;
+        let login = match self.device_login(target).await {
+            Err(error) if self.refuses_offline(&error)? => self.device_login(self.target()).await?,
+            begun => begun?,
+        };
         let complete = login.verification_uri_complete();
         let is_own = |url| is_of_server(url, &server);
         let are_own = is_own(login.verification_uri()) && complete.is_none_or(is_own);
@@ -64,6 +65,17 @@ impl Connection {
         self.keep_login().await?;
         settings.tell(&Progress::Connected(self.issuer()));
         Ok(token)
+    }
+}
+
+impl Connection {
+    /// Requests a code.
+    async fn device_login(&self, target: Target) -> Result<DeviceLogin, Error> {
+        let (inner, settings) = (&*self.0, &*self.0.settings);
+        let (client, server) = (Arc::clone(&inner.client), inner.source.server());
+        let request = DeviceRequest::new(target).with_rules(settings.rules.clone());
+        let first = request.begin(client, server, settings.clock.now())?;
+        drive(first, &*settings.http, &*settings.clock).await
     }
 }
 

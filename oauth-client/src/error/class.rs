@@ -114,7 +114,7 @@ impl Error {
     }
 
     /// Returns the error response of any endpoint, or that in the answer of a browser.
-    fn told(&self) -> Option<&TokenError> {
+    pub(crate) fn told(&self) -> Option<&TokenError> {
         match self {
             Self::AuthorizationRefused(told) | Self::RegistrationRefused(told) => Some(told),
             _ => self.refusal(),

@@ -20,6 +20,7 @@ mod errors;
 mod grant;
 mod identity;
 mod management;
+mod offline;
 mod registration;
 mod scope;
 mod server;
