@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use aims_fetch::{Fetch, FetchFuture};
 use aims_oauth_client::{
-    Error, MemoryStore, Refresh, Target, TokenRules, TokenSource, TokenStore, UserGrant,
+    Error, ErrorClass, MemoryStore, Refresh, Target, TokenRules, TokenSource, TokenStore, UserGrant,
 };
 use aims_oauth_wire::token::Form;
 use common::suite::{Code, TOOL};
@@ -150,9 +150,11 @@ async fn dropped_when_refused() {
 #[tokio::test(start_paused = true)]
 async fn kept_when_the_server_fails() {
     for (status, error, is_retryable) in [
-        (500, "invalid_grant", false),
+        (500, "invalid_grant", true),
+        (500, "unknown_error", true),
         (503, "temporarily_unavailable", true),
-        (429, "invalid_grant", false),
+        (429, "invalid_grant", true),
+        (429, "too_many_requests", true),
         (429, "slow_down", true),
         (401, "invalid_client", false),
         (400, "invalid_scope", false),
@@ -170,6 +172,8 @@ async fn kept_when_the_server_fails() {
         assert_eq!(failed.code(), "oauth.refused", "{status} {error}");
         assert!(!failed.needs_user(), "{status} {error}");
         assert_eq!(failed.is_retryable(), is_retryable, "{status} {error}");
+        let is_transient = matches!(failed.class(), ErrorClass::Transient | ErrorClass::Pending);
+        assert_eq!(is_transient, is_retryable, "{status} {error}");
         sleep(60).await;
         assert_eq!(
             text(&source).await.unwrap(),

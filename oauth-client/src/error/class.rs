@@ -98,7 +98,8 @@ impl Error {
     }
 
     /// Returns whether the same attempt may succeed later: the server did not answer, answered with
-    /// an error of its own, or asked to wait.
+    /// an error of its own, or asked to wait. So does the status of an answer (5xx, 429), whatever
+    /// its code is.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -107,6 +108,7 @@ impl Error {
                 let code = self.refusal().map(TokenError::error);
                 self.kind() == ErrorKind::Unavailable
                     || code.is_some_and(|code| LATER.contains(&code))
+                    || self.refusal().is_some_and(TokenError::is_busy)
                     || self.is_unreadable()
             }
             _ => self.kind() == ErrorKind::Unavailable,

@@ -32,6 +32,9 @@ pub struct TokenError {
     error_description: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_uri: Option<String>,
+    /// Whether the status of the answer says that the server failed or is busy.
+    #[serde(skip)]
+    is_busy: bool,
 }
 
 impl TokenError {
@@ -46,6 +49,7 @@ impl TokenError {
             error: error.into(),
             error_description: None,
             error_uri: None,
+            is_busy: false,
         };
         it.checked()
     }
@@ -124,6 +128,7 @@ impl TokenError {
         Ok(Some(Self {
             error_description: words("error_description"),
             error_uri: words("error_uri"),
+            is_busy: false,
             error: if REGISTERED.contains(&&*error)
                 || (is_name(&error) && !has_secret(&error, secrets))
             {
@@ -132,6 +137,21 @@ impl TokenError {
                 shown(&error)
             },
         }))
+    }
+
+    /// Keeps what the status of the answer says.
+    pub(super) fn answered_with(mut self, status: http::StatusCode) -> Self {
+        self.is_busy = status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS;
+        self
+    }
+
+    /// Returns whether the server failed or is busy, by the status of its answer (5xx, 429). The
+    /// code then does not tell whether it would refuse the same request again.
+    ///
+    /// [`parse`](Self::parse) reads a body alone, which does not tell.
+    #[must_use]
+    pub const fn is_busy(&self) -> bool {
+        self.is_busy
     }
 
     /// Returns the error code.

@@ -120,6 +120,7 @@ impl TokenResponse {
             fail("expected one JSON object in UTF-8 without a member that occurs twice")
         })?;
         if let Some(refusal) = TokenError::read(&mut members, &rules.secrets).map_err(fail)? {
+            let refusal = refusal.answered_with(response.status());
             return Err(Error::Refused(Box::new(refusal)));
         }
         if !media::has_document(response.status()) {
