@@ -176,7 +176,7 @@ const BOUND: &str = "note: this token is bound to a key in the store (DPoP), and
 /// Revokes all tokens for the tool, whatever their scopes, and removes them.
 pub(crate) fn logout(logout: &Logout) -> Result<Zeroizing<String>, Failure> {
     let connector = connector(&logout.session)?;
-    run(async {
+    let ended = run(async {
         let challenges = challenges(&logout.session).await;
         let ended = connector.log_out(&logout.session.resource, &challenges);
         let told = match ended.await {
@@ -185,7 +185,22 @@ pub(crate) fn logout(logout: &Logout) -> Result<Zeroizing<String>, Failure> {
             ended => ended.map(|()| "logged out\n")?,
         };
         Ok(Zeroizing::new(told.to_owned()))
-    })
+    });
+    ended.map_err(not_revoked)
+}
+
+/// Adds what has become of the tokens to the failure of a logout.
+fn not_revoked(failure: Failure) -> Failure {
+    match failure {
+        Failure::Refused { code, detail } if !code.starts_with("store.") => Failure::Refused {
+            code,
+            detail: format!(
+                "{detail}; no token for this resource is kept here, and one that the server has \
+                 not revoked is valid until it expires"
+            ),
+        },
+        other => other,
+    }
 }
 
 fn run(

@@ -215,6 +215,9 @@ fn serve(
             r#"{{"access_token":"planted-access-{number}","token_type":"{kind}","expires_in":{lifetime},
                 "refresh_token":"planted-refresh-{number}","scope":"{scope}"}}"#
         )),
+        "/revoke" if members.contains("no_revoke") => {
+            ("503 Service Unavailable".to_owned(), String::new())
+        }
         "/revoke" => json(String::new()),
         _ => ("404 Not Found".to_owned(), String::new()),
     };
@@ -582,6 +585,22 @@ fn a_keyring_that_is_not_there() {
     assert!(!world.folder.join("tokens.key").exists());
     let both = world.run(&["login", "--keyring", "--key-file", "key"]);
     assert_eq!(both.status.code(), Some(2));
+}
+
+/// Where the server cannot revoke them, the user learns that the tokens are gone here alone.
+#[test]
+fn a_logout_that_the_server_does_not_learn_of() {
+    let world = World::new("not-revoked");
+    assert!(world.login(&["login"]).0);
+    r#","no_revoke":1"#.clone_into(&mut world.members.lock().unwrap());
+    let out = world.run(&["logout"]);
+    assert_eq!(out.status.code(), Some(1), "{out:?}");
+    let told = String::from_utf8(out.stderr).unwrap();
+    assert!(
+        told.contains("no token for this resource is kept here") && told.contains("not revoked"),
+        "{told}"
+    );
+    assert_eq!(world.run(&["token", "get"]).status.code(), Some(1));
 }
 
 /// A refusal names the option that helps.
