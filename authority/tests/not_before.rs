@@ -73,9 +73,10 @@ impl World {
     fn exchange(
         &self,
         is_transaction: bool,
-        nbf: u64,
+        nbf: impl Into<Value>,
         more: &[(&str, &str)],
     ) -> Result<Value, (u16, String)> {
+        let nbf = nbf.into();
         let (token, kind) = if is_transaction {
             let claims = json!({
                 "iss": BASE, "sub": "alice", "aud": DOMAIN, "iat": NOW, "exp": NOW + 60,
@@ -122,6 +123,9 @@ fn a_start_goes_along_with_every_exchange() {
             let made = made.unwrap_or_else(|error| panic!("{more:?} {nbf} {error:?}"));
             assert_eq!(made["nbf"], nbf, "{more:?}");
         }
+        let made = world.exchange(is_transaction, 1_000.25, &more);
+        let made = made.unwrap_or_else(|error| panic!("{more:?} {error:?}"));
+        assert_eq!(made["nbf"], 1_001, "{more:?}");
         let early = world.exchange(is_transaction, NOW + 31, &more);
         assert_eq!(early, refused(400, "invalid_request"), "{more:?}");
     }

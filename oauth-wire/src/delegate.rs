@@ -33,7 +33,7 @@
 //! - **Missing claims.** A token that lacks a claim which its kind requires is undecidable. So is a
 //!   `scope` on one side alone.
 //! - **Lifetime.** `exp` is compared without skew. An `nbf` that is missing, or earlier than the
-//!   parent's, is wider. `nbf` is compared in whole seconds, as verifiers here read it.
+//!   parent's, is wider. Fractions of a second count.
 //! - **Login.** `auth_time`, `acr` and `amr` stay equal or go. Changed or added is wider.
 //! - **Details.** Entries of `authorization_details` are compared by their type (RFC 9396):
 //!   `aims_tool` by subsets of `locations`, `actions`, `datatypes` and `privileges`, any other type

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aims_error::shown;
 use aims_jose::jwk::JwkSet;
 use aims_jose::jws::{SigningInput, Unverified, Verified};
-use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, not_before, present, required};
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::{self, Skew, UnixTime};
 use aims_jose::{Algorithm, json};
@@ -289,7 +289,7 @@ struct Claims<'a> {
     iat: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     exp: Option<NumericDate>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "not_before")]
     nbf: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     jti: Option<String>,

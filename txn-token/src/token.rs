@@ -9,7 +9,7 @@ use aims_error::shown;
 use aims_jose::json::{self, Text};
 use aims_jose::jwk::{JwkSet, Thumbprint};
 use aims_jose::jws::{TokenHashes, Unverified, Verified};
-use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, not_before, present, required};
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::{Skew, UnixTime};
 use aims_oauth_wire::call::CallDigest;
@@ -127,7 +127,7 @@ struct Claims<'a> {
     iat: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     exp: Option<NumericDate>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "not_before")]
     nbf: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     txn: Option<String>,
@@ -293,7 +293,7 @@ impl TxnToken {
         self.0.issued
     }
 
-    /// Returns `nbf`, if the token has one.
+    /// Returns `nbf`, with its fraction rounded up, if the token has one.
     #[must_use]
     pub fn not_before(&self) -> Option<UnixTime> {
         self.0.not_before

@@ -1,7 +1,7 @@
 //! Tokens of this server that come back to it, for an exchange.
 
 use aims_jose::jws::{Header, Unverified};
-use aims_jose::jwt::{NumericDate, present};
+use aims_jose::jwt::{NumericDate, not_before};
 use aims_jose::time::{Skew, UnixTime};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -29,7 +29,7 @@ pub(crate) struct OwnClaims {
     pub(crate) client_id: String,
     pub(crate) iat: u64,
     pub(crate) exp: u64,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "not_before")]
     pub(crate) nbf: Option<NumericDate>,
     jti: String,
     #[serde(flatten)]
@@ -56,7 +56,7 @@ pub(crate) struct OwnTransaction {
     pub(crate) aud: String,
     pub(crate) iat: u64,
     pub(crate) exp: u64,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "not_before")]
     pub(crate) nbf: Option<NumericDate>,
     pub(crate) txn: String,
     /// The client that asked for the token.

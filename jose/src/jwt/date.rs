@@ -41,8 +41,8 @@ impl NumericDate {
         self.0
     }
 
-    /// Rounds a JSON number down, by its digits.
-    fn of_number(text: &str) -> Option<Self> {
+    /// The whole seconds of a JSON number, by its digits, and whether it has a fraction.
+    fn of_number(text: &str) -> Option<(Self, bool)> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let exponent: i32 = exponent
@@ -62,8 +62,35 @@ impl NumericDate {
                 .filter(|digit| *digit <= 9)?;
             seconds = seconds.checked_mul(10)?.checked_add(u64::from(digit))?;
         }
-        Self::from_secs(seconds)
+        let all = whole.bytes().chain(fraction.bytes());
+        let has_fraction = all
+            .skip(usize::try_from(point).unwrap_or(0))
+            .any(|digit| digit != b'0');
+        Some((Self::from_secs(seconds)?, has_fraction))
     }
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(Self, bool), D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        Some(raw)
+            .filter(|raw| raw.starts_with(|first: char| first.is_ascii_digit()))
+            .and_then(Self::of_number)
+            .ok_or_else(|| de::Error::custom("not a date"))
+    }
+}
+
+/// Reads an optional `nbf` whose fraction is rounded up, for `#[serde(deserialize_with = …)]`: a
+/// token that is made from this one with the result begins no earlier.
+///
+/// # Errors
+///
+/// Those of [`NumericDate`], and for `null`.
+pub fn not_before<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<NumericDate>, D::Error> {
+    let (NumericDate(seconds), has_fraction) = NumericDate::read(deserializer)?;
+    let date = NumericDate::from_secs(seconds + u64::from(has_fraction));
+    date.map(Some)
+        .ok_or_else(|| de::Error::custom("not a date"))
 }
 
 impl From<NumericDate> for UnixTime {
@@ -88,11 +115,7 @@ impl Serialize for NumericDate {
 
 impl<'de> Deserialize<'de> for NumericDate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        if !raw.starts_with(|first: char| first.is_ascii_digit()) {
-            return Err(de::Error::custom("not a date"));
-        }
-        Self::of_number(raw).ok_or_else(|| de::Error::custom("not a date"))
+        Ok(Self::read(deserializer)?.0)
     }
 }
 
@@ -129,6 +152,34 @@ mod tests {
         ] {
             assert_eq!(read(number), Some(seconds), "{number}");
         }
+    }
+
+    #[derive(Deserialize)]
+    struct Start {
+        #[serde(default, deserialize_with = "not_before")]
+        nbf: Option<NumericDate>,
+    }
+
+    #[test]
+    fn a_start_is_rounded_up() {
+        for (number, seconds) in [
+            ("0", Some(0)),
+            ("1745512510", Some(1_745_512_510)),
+            ("1745512510.000", Some(1_745_512_510)),
+            ("1745512510.0000001", Some(1_745_512_511)),
+            ("1.7455125105e9", Some(1_745_512_511)),
+            ("17455125100E-1", Some(1_745_512_510)),
+            ("1e-5", Some(1)),
+            ("253402300799.9", None),
+            ("-1", None),
+            ("null", None),
+        ] {
+            let json = format!("{{\"nbf\":{number}}}");
+            let start = from_object::<Start>(json.as_bytes());
+            let start = start.ok().map(|it| it.nbf.unwrap().as_secs());
+            assert_eq!(start, seconds, "{number}");
+        }
+        assert_eq!(from_object::<Start>(b"{}").unwrap().nbf, None);
     }
 
     /// Values that are not a date.

@@ -7,7 +7,7 @@ mod times;
 
 pub use audience::{Audience, MAX_AUDIENCES};
 pub use claims::claims;
-pub use date::NumericDate;
+pub use date::{NumericDate, not_before};
 use serde::{Deserialize, Deserializer};
 pub use times::{TimeRules, Times};
 

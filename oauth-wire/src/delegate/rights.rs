@@ -94,7 +94,7 @@ pub struct Rights {
     pub(super) audience: Claim<Texts>,
     pub(super) details: Claim<Details>,
     pub(super) expires: Claim<Moment>,
-    pub(super) not_before: Claim<NumericDate>,
+    pub(super) not_before: Claim<Moment>,
     pub(super) actors: Actors,
     pub(super) cnf: Claim<Cnf>,
     /// The one call that a transaction token is for by its context, in canonical form.
@@ -163,7 +163,7 @@ impl Rights {
             audience: Claim::of(claim("aud"), audience),
             details: Claim::of(claim("authorization_details"), Details::read),
             expires: Claim::of(claim("exp"), Moment::read),
-            not_before: Claim::of(claim("nbf"), parsed),
+            not_before: Claim::of(claim("nbf"), Moment::read),
             actors: Actors::read(
                 claim("act"),
                 claim("client_id").filter(|_| kind != Kind::AuthorizationGrant),
@@ -198,7 +198,7 @@ impl Rights {
     }
 }
 
-/// `exp` with its fraction of a second, by which a token may grow: the bits of a double that
+/// A time with its fraction of a second, by which a token may grow: the bits of a double that
 /// is not negative, in its order.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Moment(u64);

@@ -161,7 +161,7 @@ fn a_lifetime_only_shrinks() {
         ),
         (
             json!({"nbf": 1_000.9}),
-            json!({"nbf": 999.9}),
+            json!({"nbf": 1_000.1}),
             "lifetime:wider",
         ),
         (none(), json!({"exp": 1_999}), "lifetime:narrower"),

@@ -5,7 +5,7 @@ mod public;
 
 use aims_error::shown;
 use aims_jose::jws::{Header, Unverified};
-use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, not_before, present};
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::confirmation::{Confirmation, ProvenKey, Satisfied};
 use aims_oauth_wire::names::ScopeSet;
@@ -41,7 +41,7 @@ pub(super) struct Claims {
     pub(super) sub: String,
     pub(super) exp: NumericDate,
     pub(super) iat: NumericDate,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "not_before")]
     pub(super) nbf: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     jti: Option<String>,

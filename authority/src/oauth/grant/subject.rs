@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aims_jose::jws::Unverified;
-use aims_jose::jwt::{NumericDate, present};
+use aims_jose::jwt::{NumericDate, not_before, present};
 use aims_jose::time::{UnixTime, at};
 use aims_oauth_rs::{AccessToken, AccessTokenRules, IssuerStore, RefreshKeys};
 use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable};
@@ -301,7 +301,7 @@ impl Subject {
     ) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Claims {
-            #[serde(default, deserialize_with = "present")]
+            #[serde(default, deserialize_with = "not_before")]
             nbf: Option<NumericDate>,
             #[serde(default)]
             authorization_details: Vec<Value>,

@@ -131,9 +131,7 @@ impl Tables {
         );
         let time = |token: &Value, name| token.get(name).and_then(Value::as_f64);
         assert!(time(child, "exp") <= time(parent, "exp"), "exp");
-        // In whole seconds, as verifiers read it.
-        let start = |token| time(token, "nbf").map(f64::floor);
-        assert!(start(child) >= start(parent), "nbf");
+        assert!(time(child, "nbf") >= time(parent, "nbf"), "nbf");
         if !self.without_actors {
             let is_grant = to == Kind::AuthorizationGrant;
             let (own, others) = (actors(parent, false), actors(child, is_grant));

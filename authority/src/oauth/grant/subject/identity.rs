@@ -3,7 +3,7 @@
 //! another issuer, and a refresh token of this server.
 
 use aims_jose::jws::Unverified;
-use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, not_before, present};
 use aims_jose::time::UnixTime;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -24,7 +24,7 @@ struct IdToken<'a> {
     aud: Audience<'a>,
     exp: NumericDate,
     iat: NumericDate,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "not_before")]
     nbf: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     azp: Option<String>,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aims_error::shown;
 use aims_jose::json;
 use aims_jose::jws::{Unverified, Verified};
-use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, not_before};
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::assertion::{MAX_ID, MAX_LIFETIME};
@@ -192,7 +192,7 @@ struct Signed<'a> {
     aud: Audience<'a>,
     iat: NumericDate,
     exp: NumericDate,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "not_before")]
     nbf: Option<NumericDate>,
     jti: String,
 }
