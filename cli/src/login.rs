@@ -92,17 +92,39 @@ pub(crate) fn get(get: &GetToken) -> Result<Zeroizing<String>, Failure> {
     run(async {
         let scope = get.scope.as_ref();
         let first = if get.bearer { &bearer } else { &bound };
-        let connection = connect(&get.session, first, scope).await?;
-        let token = match connection.token().await {
-            // A login may have been made without a binding.
-            Err(error) if error.needs_user() && connection.is_bound() => {
-                connect(&get.session, &bearer, scope).await?.token().await?
+        let token = match kept(&get.session, [first, &bearer], scope).await {
+            Err(error) if error.needs_user() && scope.is_some() => {
+                let last = kept(&get.session, [first, &bearer], None).await;
+                let covers = |it: &Token| scope.is_some_and(|scope| scope.is_subset(it.scopes()));
+                let token = last.ok().filter(|it| covers(it)).ok_or(error)?;
+                let mut err = io::stderr().lock();
+                let _closed = writeln!(err, "{WIDER}: {}", token.scopes());
+                token
             }
             token => token?,
         };
         print(&token, request, demand.as_ref(), get).await
     })
 }
+
+/// Returns the token of a kept login, which may have been made without a binding.
+async fn kept(
+    session: &Session,
+    [first, bearer]: [&Connector; 2],
+    scope: Option<&ScopeSet>,
+) -> Result<Arc<Token>, Error> {
+    let connection = connect(session, first, scope).await?;
+    match connection.token().await {
+        Err(error) if error.needs_user() && connection.is_bound() => {
+            connect(session, bearer, scope).await?.token().await
+        }
+        token => token,
+    }
+}
+
+/// The note about a token of a login with further scopes.
+const WIDER: &str =
+    "note: no login has these scopes alone, and this token has all those of the last login";
 
 /// Returns the request that the header fields are for.
 fn request_of(get: &GetToken) -> Result<Request<()>, Failure> {

@@ -518,6 +518,33 @@ fn a_logout_ends_all_scopes() {
     );
 }
 
+/// The token of the last login serves for some of its scopes, and a note shows all of them.
+#[test]
+fn some_scopes_of_the_last_login() {
+    let world = World::new("some");
+    *world.granted.lock().unwrap() = ("read write", 300);
+    let (is_good, shown) = world.login(&["login", "--scope", "read write"]);
+    assert!(is_good, "{shown}");
+    let get = |scope: &str| {
+        let out = world.run(&["token", "get", "--scope", scope]);
+        let shown = String::from_utf8(out.stderr).unwrap();
+        (out.status.code(), out.stdout, shown)
+    };
+    let (status, whole, shown) = get("write read");
+    assert_eq!((status, &*shown), (Some(0), ""));
+    let (status, token, shown) = get("read");
+    assert_eq!((status, token), (Some(0), whole));
+    assert!(
+        shown.ends_with("of the last login: read write\n"),
+        "{shown}"
+    );
+    for scope in ["admin", "read admin"] {
+        let (status, token, shown) = get(scope);
+        assert_eq!((status, token), (Some(1), Vec::new()), "{scope}");
+        assert!(shown.contains("grant.needs_user"), "{shown}");
+    }
+}
+
 /// A server that adds scopes to each token is accepted only for the scopes that are named, which
 /// are shown and stored with the token. A renewal needs no option, and grants nothing more.
 #[test]

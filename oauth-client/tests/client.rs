@@ -93,6 +93,13 @@ fn the_answer_is_judged() {
         code(finish(&answer(200, &body), NOW))
     };
     assert_eq!(with("token_type", json!("DPoP")), "grant.token_type");
+    for other in ["id-jag", "jwt", "txn_token", "id_token", "refresh_token"] {
+        let urn = format!("urn:ietf:params:oauth:token-type:{other}");
+        assert_eq!(
+            with("issued_token_type", json!(urn)),
+            "grant.issued_token_type"
+        );
+    }
     assert_eq!(with("expires_in", json!(0)), "grant.expired");
     assert_eq!(
         code(finish(&answer(200, &good), NOW + 300)),

@@ -69,7 +69,8 @@ pub(crate) struct Login {
 pub(crate) struct GetToken {
     #[command(flatten)]
     pub(crate) session: Session,
-    /// The scopes of the login, separated by spaces. Defaults to those of the last login
+    /// The scopes that the token must have, separated by spaces: those of a login, or some of the
+    /// last one's. Defaults to all of the last login
     #[arg(long, value_name = "SCOPES")]
     pub(crate) scope: Option<ScopeSet>,
     /// Print the header fields of one request with this method to `--uri`, in place of the token:

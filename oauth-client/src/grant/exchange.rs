@@ -12,6 +12,7 @@ use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_oauth_wire::token::{TokenRequest, TokenResponse};
 
 use self::judge::{Accepted, Deviation};
+use super::pending::expect_type;
 use super::{Grant, Target};
 use crate::Error;
 
@@ -275,7 +276,7 @@ impl<A: Acting> Grant for TokenExchange<A> {
     }
 
     fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
-        issued::expect_type(response, ACCESS_TOKEN)?;
+        expect_type(response, ACCESS_TOKEN)?;
         judge::scope(&self.subject, self.target.scopes(), response.scope())?;
         let answer = judge::Answer::of_token(response.access_token())?;
         let ends = judge::Ends::of(answer.as_ref(), response.expires_at(now));

@@ -12,6 +12,7 @@ use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::{ResponseRules, TokenRequest, TokenResponse, TokenType};
 use http::{Request, Response};
 
+use super::exchange::ACCESS_TOKEN;
 use super::{Grant, Target, TokenRules};
 use super::{certificate, details};
 use crate::call::endpoint;
@@ -90,7 +91,8 @@ impl PendingToken {
     ///
     /// - `oauth.refused` with the server's error (RFC 6749 §5.2), and others of
     ///   [`TokenResponse::parse_with`].
-    /// - `grant.token_type` if the type is not `Bearer`.
+    /// - `grant.token_type` if the type is not `Bearer`, `grant.issued_token_type` if the token is
+    ///   stated to be no access token, such as a grant for another domain.
     /// - `grant.certificate_unbound` and `grant.certificate_differs` if the token says that it is
     ///   not bound to the [certificate](Authenticate::certificate) of the client.
     /// - `grant.scope` if the token has scopes that were not requested (RFC 6749 §3.3) and that is
@@ -142,6 +144,17 @@ pub(crate) struct Received<'a> {
     pub(crate) judges_details: bool,
 }
 
+/// Checks the type of the issued token (RFC 8693 §2.2.1).
+pub(super) fn expect_type(response: &TokenResponse, expected: &'static str) -> Result<(), Error> {
+    if response.issued_token_type() == Some(expected) {
+        return Ok(());
+    }
+    Err(Error::IssuedTokenType {
+        expected,
+        found: shown(response.issued_token_type()),
+    })
+}
+
 /// Reads an access token.
 pub(super) fn access_token(
     response: &TokenResponse,
@@ -155,6 +168,9 @@ pub(super) fn access_token(
         (TokenType::Bearer, Some(_)) => return Err(Error::Unbound),
         _ => return Err(Error::TokenType),
     };
+    if response.issued_token_type().is_some() {
+        expect_type(response, ACCESS_TOKEN)?;
+    }
     let certificate = certificate::bound(response.access_token(), received)?;
     received.check_scope(response.scope())?;
     let details = details::granted(response, received)?;

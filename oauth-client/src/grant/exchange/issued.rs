@@ -18,7 +18,7 @@ use serde::Deserialize;
 use super::crossed::{Crossed, GrantRules};
 use super::judge::Deviation;
 use super::{Secret, SubjectToken, TOKEN_EXCHANGE};
-use crate::grant::pending::Received;
+use crate::grant::pending::{Received, expect_type};
 use crate::grant::{Grant, Target, TokenFlow, TokenRules};
 use crate::{DpopKey, Error, Step};
 
@@ -444,17 +444,6 @@ fn parse(response: &TokenResponse) -> Result<Unverified<'_>, Error> {
 fn payload<'a>(token: &'a Unverified<'_>) -> Result<&'a [u8], Error> {
     let payload = token.unverified_payload();
     payload.map_err(|_malformed| fail("a claim is malformed"))
-}
-
-/// Checks the type of the issued token (RFC 8693 §2.2.1).
-pub(super) fn expect_type(response: &TokenResponse, expected: &'static str) -> Result<(), Error> {
-    if response.issued_token_type() == Some(expected) {
-        return Ok(());
-    }
-    Err(Error::IssuedTokenType {
-        expected,
-        found: aims_error::shown(response.issued_token_type()),
-    })
 }
 
 fn read_id_jag(

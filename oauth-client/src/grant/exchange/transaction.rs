@@ -18,10 +18,9 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::issued::expect_type;
 use super::judge::{Ends, Own, lifetime, refuse_scopes};
 use super::{SubjectToken, TOKEN_EXCHANGE};
-use crate::grant::pending::Received;
+use crate::grant::pending::{Received, expect_type};
 use crate::grant::{Grant, Target, TokenFlow, TokenRules};
 use crate::{Error, Step};
 
