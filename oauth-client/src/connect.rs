@@ -30,6 +30,7 @@ mod explanation;
 mod find;
 mod logout;
 mod registration;
+mod requested;
 mod saved;
 mod way;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::token::TokenError;
 
-use super::connection::Offline;
+use super::requested::Offline;
 use super::{Connection, Connector, find};
 use crate::{Error, Registered};
 

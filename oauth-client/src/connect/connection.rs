@@ -12,6 +12,7 @@ use aims_oauth_wire::token::TokenError;
 use super::again::Registration;
 use super::binding::{Binding, Demand};
 use super::find::Found;
+use super::requested::{Offline, Requested, expect_allowed};
 use super::saved::Kept;
 use super::{Connector, IdentityProvider, Progress, Settings, Way, find};
 use crate::authorize::Asking;
@@ -44,31 +45,6 @@ pub(super) struct Inner {
     login: tokio::sync::Mutex<Option<Box<dyn Receiving>>>,
 }
 
-#[derive(Default)]
-pub(super) struct Requested {
-    pub(super) scopes: ScopeSet,
-    pub(super) offline: Offline,
-    /// The requirements that a login was made for already.
-    met: Vec<(Option<String>, Option<u64>)>,
-    /// The tokens at the servers that the tool had before, for a logout.
-    pub(super) earlier: Vec<(TokenSource, Resource)>,
-}
-
-/// Why `offline_access` is requested.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) enum Offline {
-    /// The program or the tool asks for it, or it is not requested.
-    #[default]
-    Stated,
-    /// The server lists it.
-    Listed,
-    /// The server lists it, and refused it to this client, so it is not requested again.
-    Refused,
-}
-
-/// The scope of a refresh token (OpenID Connect Core §11).
-const OFFLINE_ACCESS: &str = "offline_access";
-
 pub(super) async fn connect(
     connector: &Connector,
     tool: &Resource,
@@ -80,29 +56,7 @@ pub(super) async fn connect(
     let demand = demand(&settings, tool, &found, Some(way)).await?;
     let mut binding = Binding::of(&settings, &found, demand);
     binding.expect_met()?;
-    let before = settings.login_scopes(tool, found.server.issuer()).await?;
-    let scopes = match (&settings.requested, before) {
-        (Some(requested), _) => {
-            expect_allowed(&settings, requested)?;
-            requested.clone()
-        }
-        // What the user agreed to before. More is requested when the tool says so.
-        (None, Some(before))
-            if settings
-                .allowed
-                .as_ref()
-                .is_none_or(|it| before.is_subset(it)) =>
-        {
-            before
-        }
-        (None, _) => scopes(&settings, &found, challenges, Some(way))?,
-    };
-    let is_named = named_scopes(&found, challenges).is_some_and(|it| it.contains(OFFLINE_ACCESS));
-    let is_listed = settings.requested.is_none() && !is_named && scopes.contains(OFFLINE_ACCESS);
-    let offline = match is_listed {
-        true => Offline::Listed,
-        false => Offline::Stated,
-    };
+    let requested = Requested::first(&settings, tool, &found, challenges, way).await?;
     let (mut receiving, mut registration) = (None, None);
     let client = match settings.identities.at(&found.server)? {
         Identity::Registered(client) | Identity::MetadataDocument(client) => client,
@@ -157,12 +111,6 @@ pub(super) async fn connect(
     if let Some(store) = &settings.store {
         source = source.with_store(Arc::clone(store));
     }
-    let requested = Requested {
-        scopes,
-        offline,
-        met: Vec::new(),
-        earlier: Vec::new(),
-    };
     Ok(Connection(Arc::new(Inner {
         settings,
         tool: tool.clone(),
@@ -196,75 +144,6 @@ pub(super) async fn demand(
         _ => false,
     };
     Ok(Demand::of(settings, found, is_kept, is_registered))
-}
-
-/// Returns the scopes to request: those of the challenge, else all that the tool lists, else none
-/// (MCP authorization, scope selection). `offline_access` is added if the server lists it, to get a
-/// refresh token of a user. If the server refuses it then, the login is tried without it.
-pub(super) fn scopes(
-    settings: &Settings,
-    found: &Found,
-    challenges: &Challenges,
-    way: Option<Way>,
-) -> Result<ScopeSet, Error> {
-    let challenged = challenged_scopes(challenges);
-    let mut scopes = match (challenged, &found.scopes) {
-        (Some(challenged), _) => {
-            expect_allowed(settings, &challenged)?;
-            challenged
-        }
-        (None, Some(listed)) => match &settings.allowed {
-            Some(allowed) => listed.intersection(allowed),
-            None => listed.clone(),
-        },
-        (None, None) => ScopeSet::new(),
-    };
-    let listed = found.server.scopes_supported().unwrap_or_default();
-    let is_allowed = settings
-        .allowed
-        .as_ref()
-        .is_none_or(|it| it.contains(OFFLINE_ACCESS));
-    let is_listed = listed.iter().any(|it| it == OFFLINE_ACCESS);
-    if way.is_some_and(Way::has_user) && is_allowed && is_listed {
-        scopes.insert(OFFLINE_ACCESS.parse()?)?;
-    }
-    Ok(scopes)
-}
-
-fn challenged_scopes(challenges: &Challenges) -> Option<ScopeSet> {
-    challenges.iter().find_map(|it| it.scope().ok().flatten())
-}
-
-/// Returns the scopes of the challenge, or else those that the tool lists.
-fn named_scopes(found: &Found, challenges: &Challenges) -> Option<ScopeSet> {
-    challenged_scopes(challenges).or_else(|| found.scopes.clone())
-}
-
-impl Requested {
-    /// Requests `offline_access` no more.
-    pub(super) fn refuse_offline(&mut self) -> Result<(), Error> {
-        let mut rest = ScopeSet::new();
-        for scope in self.scopes.iter() {
-            if scope.as_str() != OFFLINE_ACCESS {
-                rest.insert(scope.clone())?;
-            }
-        }
-        self.scopes = rest;
-        self.offline = Offline::Refused;
-        Ok(())
-    }
-}
-
-fn expect_allowed(settings: &Settings, scopes: &ScopeSet) -> Result<(), Error> {
-    match &settings.allowed {
-        Some(allowed) if !scopes.is_subset(allowed) => {
-            let wider = scopes.iter().map(|it| it.as_str());
-            Err(Error::ScopeNotAllowed {
-                wider: aims_error::shown(wider.filter(|it| !allowed.contains(it))),
-            })
-        }
-        _ => Ok(()),
-    }
 }
 
 impl Connection {

@@ -66,9 +66,7 @@ impl Connection {
         settings.tell(&Progress::Connected(self.issuer()));
         Ok(token)
     }
-}
 
-impl Connection {
     /// Requests a code.
     async fn device_login(&self, target: Target) -> Result<DeviceLogin, Error> {
         let (inner, settings) = (&*self.0, &*self.0.settings);

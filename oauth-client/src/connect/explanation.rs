@@ -8,7 +8,7 @@ use aims_oauth_wire::names::{Endpoint, Issuer, Resource, ScopeSet};
 
 use super::binding::Binding;
 use super::find::Found;
-use super::{Settings, Way, connection};
+use super::{Settings, Way, requested};
 use crate::Identity;
 
 /// The way that a [`Connector`](super::Connector) would take to a tool. `Display` shows it to a
@@ -40,7 +40,7 @@ impl Explanation {
             Ok(Identity::Register(_)) => "a new registration",
             Err(_) => "none: the client is unknown there, and cannot register",
         };
-        let scopes = connection::scopes(settings, found, challenges, way);
+        let scopes = requested::scopes(settings, found, challenges, way);
         let push = EndpointKind::PushedAuthorizationRequest;
         Self {
             resource: found.resource.clone(),
