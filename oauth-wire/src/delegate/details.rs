@@ -54,21 +54,29 @@ impl Details {
             };
         }
         let mut all = Finding::EQUAL;
-        for entry in &child.0 {
-            all = all.and(self.covers(entry));
+        for (place, entry) in child.0.iter().enumerate() {
+            all = all.and(self.covers(entry, place));
         }
         let is_kept = |own: &Entry| child.0.contains(own);
-        if self.0.iter().all(is_kept) {
+        if all != Finding::EQUAL || self.0.iter().all(is_kept) {
             all
         } else {
-            all.and(Finding::NARROWER)
+            Finding::NARROWER
         }
     }
 
-    /// How an entry of a child compares with the entry that covers it best.
-    fn covers(&self, child: &Entry) -> Finding {
-        if self.0.contains(child) {
+    /// How an entry of a child compares with the entry that covers it best. The search begins at
+    /// its place, where it often is.
+    fn covers(&self, child: &Entry, place: usize) -> Finding {
+        let at_place = self.0.get(place).filter(|own| own.rest == child.rest);
+        let found = at_place.filter(|own| own.kind == child.kind);
+        let found = found.map(|own| own.compare(child));
+        if found == Some(Finding::EQUAL) || self.0.contains(child) {
             return Finding::EQUAL;
+        }
+        // Of what is not equal, nothing is better.
+        if found == Some(Finding::NARROWER) {
+            return Finding::NARROWER;
         }
         let mut same_type = self
             .0
@@ -112,11 +120,13 @@ impl Details {
                 Finding::undecidable("an entry names no `actions`")
             };
         }
-        subset(
-            &union(&own),
-            &union(&others),
-            "`actions` has more than the parent's",
-        )
+        if !are_among(&others, &own) {
+            Finding::wider("`actions` has more than the parent's")
+        } else if are_among(&own, &others) {
+            Finding::EQUAL
+        } else {
+            Finding::NARROWER
+        }
     }
 
     /// `actions` of each entry of the type `aims_tool`.
@@ -132,9 +142,11 @@ impl Details {
     }
 }
 
-fn union<'a>(all: &[Option<&'a Texts>]) -> std::collections::BTreeSet<&'a str> {
-    let texts = all.iter().flatten().flat_map(|texts| texts.iter());
-    texts.map(AsRef::as_ref).collect()
+/// Returns whether each text of these sets is in one of the others.
+fn are_among(these: &[Option<&Texts>], others: &[Option<&Texts>]) -> bool {
+    let has = |text: &str| others.iter().flatten().any(|set| set.contains(text));
+    let mut all = these.iter().flatten().flat_map(|set| set.iter());
+    all.all(|text| has(text))
 }
 
 impl Entry {

@@ -119,6 +119,9 @@ fn each_entry_is_within_one_of_the_parents() {
     ] {
         assert_eq!(details(&both, &child), expected, "{child}");
     }
+    // The entry at the same place is wider, and another one is equal.
+    let wide = tool(&json!({"locations": ["https://a.example"], "actions": ["list", "pay"]}));
+    assert_eq!(details(&json!([wide, one]), &json!([one, wide])), "");
     // An entry where the parent has none.
     let none_there = json!({});
     let child = json!({"authorization_details": [one]});
