@@ -7,7 +7,7 @@ use super::find::Found;
 use super::{Settings, Way};
 use crate::{Error, TokenSource};
 
-/// What a connection requests at present.
+/// The scopes that a connection requests at present, and what was requested before.
 #[derive(Default)]
 pub(super) struct Requested {
     pub(super) scopes: ScopeSet,
@@ -31,8 +31,8 @@ pub(super) enum Offline {
 }
 
 impl Requested {
-    /// What a new connection requests: the scopes that the program names, or those that the user
-    /// agreed to before, or those of [`scopes`].
+    /// Returns what a new connection requests: the scopes that the program names, or those that the
+    /// user agreed to before, or those of [`scopes`].
     pub(super) async fn first(
         settings: &Settings,
         tool: &Resource,
