@@ -358,8 +358,8 @@ impl Connector {
     }
 
     /// Binds tokens to a key of their own where the tool names DPoP (RFC 9449): its metadata have
-    /// `dpop_bound_access_tokens_required` or `dpop_signing_alg_values_supported` (RFC 9728 §2), or
-    /// its challenge has the scheme `DPoP`. The server and the tool must support the keys, which
+    /// `dpop_bound_access_tokens_required` or `dpop_signing_alg_values_supported` (RFC 9728 §2),
+    /// or its challenge has the scheme `DPoP`. The server and the tool must support the keys, which
     /// are of ES256. A client whose registration says `dpop_bound_access_tokens` (RFC 9449 §5.2)
     /// has bound tokens alone.
     ///

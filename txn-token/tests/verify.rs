@@ -334,7 +334,7 @@ fn a_binding_that_cannot_be_checked_refuses() {
     }
 }
 
-/// A line end in the signature is told as such, not as a wrong `typ`.
+/// A line end in the signature is an error of base64url, not of `typ`.
 #[test]
 fn a_signature_is_base64url() {
     let key = key(Algorithm::Es256, "1");

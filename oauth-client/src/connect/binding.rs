@@ -17,7 +17,7 @@ use crate::{DpopKey, Error};
 /// The algorithm of the keys that a connector generates.
 const OWN: Algorithm = Algorithm::Es256;
 
-/// The words of a tool about DPoP, in its metadata (RFC 9728 §2) or in a challenge (RFC 9449 §7.1).
+/// The demands of a tool for DPoP: in metadata (RFC 9728 §2), or in a challenge (RFC 9449 §7.1).
 #[derive(Clone, Debug)]
 pub(super) struct Demanded {
     is_required: bool,

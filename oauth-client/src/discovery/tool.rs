@@ -80,8 +80,8 @@ impl Discovery {
     }
 
     /// Requires a document of the tool that this party has signed (`signed_metadata`, RFC 9728
-    /// §2.2). Only signed members are read. A document without a signature, or of another signer or
-    /// key, is refused.
+    /// §2.2). Only signed members are read. A document without a signature, or of another signer
+    /// or key, is refused.
     ///
     /// Without this, `signed_metadata` is ignored, and the document is as good as the TLS
     /// connection to the tool.

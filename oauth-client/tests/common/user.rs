@@ -1,4 +1,4 @@
-//! A user who agrees to everything.
+//! A user in a browser.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,11 @@ use aims_oauth_client::{Authorizing, Receive, ReceiveFuture, Receiving, Redirect
 
 /// A user who agrees to everything at once. Records the URLs.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct User(Arc<Mutex<Vec<String>>>);
+pub(crate) struct User {
+    urls: Arc<Mutex<Vec<String>>>,
+    /// The error by which the server refuses `offline_access`.
+    pub(crate) refusal: Option<&'static str>,
+}
 
 struct Deciding(RedirectUri, User);
 
@@ -26,9 +30,14 @@ impl Receiving for Deciding {
     fn receive<'a>(self: Box<Self>, login: &'a Authorizing) -> ReceiveFuture<'a, String> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            self.1.0.lock().unwrap().push(login.url().to_owned());
-            let state = value(login.url(), "state");
-            Ok(format!("code=c&state={state}"))
+            self.1.urls.lock().unwrap().push(login.url().to_owned());
+            let [state, scope] = ["state", "scope"].map(|name| value(login.url(), name));
+            match self.1.refusal {
+                Some(error) if scope.contains("offline_access") => {
+                    Ok(format!("error={error}&state={state}"))
+                }
+                _ => Ok(format!("code=c&state={state}")),
+            }
         })
     }
 }
@@ -36,7 +45,7 @@ impl Receiving for Deciding {
 impl User {
     /// Returns the values of a parameter of each login.
     pub(crate) fn asked(&self, name: &str) -> Vec<String> {
-        let urls = self.0.lock().unwrap();
+        let urls = self.urls.lock().unwrap();
         urls.iter().map(|url| value(url, name)).collect()
     }
 }

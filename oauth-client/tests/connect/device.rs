@@ -108,6 +108,14 @@ async fn a_user_logs_in_on_another_device() {
     assert_eq!(shown.lock().unwrap().len(), 2);
 }
 
+/// A connector without a way of its own, over a store.
+fn sharing(script: &Script, store: &Arc<dyn TokenStore>) -> Connector {
+    let connector = Connector::new(native(), script.clone()).with_clock(Paused(Instant::now()));
+    connector
+        .with_store(Arc::clone(store))
+        .accept_issuers(["https://as.example".parse().unwrap()])
+}
+
 /// CORE-09: a code on another device needs a client without a redirect URI. It stands beside the
 /// client of the browser, whose logins stay: also if no user enters the code.
 #[tokio::test(start_paused = true)]
@@ -115,13 +123,7 @@ async fn a_login_by_code_ends_none_in_a_browser() {
     for is_entered in [true, false] {
         let script = clients(is_entered);
         let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
-        let base = || {
-            let clock = Paused(Instant::now());
-            let connector = Connector::new(native(), script.clone()).with_clock(clock);
-            connector
-                .with_store(Arc::clone(&store))
-                .accept_issuers(["https://as.example".parse().unwrap()])
-        };
+        let base = || sharing(&script, &store);
         let kept = || base().by_stored_login();
         let browser = base().by_user(User::default());
         let first = connected(&browser).await.token().await.unwrap();
@@ -160,13 +162,7 @@ async fn a_logout_ends_both_logins() {
     for by_connection in [true, false] {
         let script = clients(true);
         let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
-        let base = || {
-            let clock = Paused(Instant::now());
-            let connector = Connector::new(native(), script.clone()).with_clock(clock);
-            connector
-                .with_store(Arc::clone(&store))
-                .accept_issuers(["https://as.example".parse().unwrap()])
-        };
+        let base = || sharing(&script, &store);
         let browser = base().by_user(User::default());
         connected(&browser).await.token().await.unwrap();
         let device = base().by_device(|_| Ok(()));

@@ -1,56 +1,15 @@
 //! `offline_access`, which the server lists and refuses to this client.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use aims_oauth_client::{
-    Authorizing, Connector, MemoryStore, Receive, ReceiveFuture, Receiving, RedirectUri, TokenStore,
-};
+use aims_oauth_client::{Connector, MemoryStore, TokenStore};
 use aims_oauth_wire::token::Form;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::world::{User, answer, challenged, connected, connector, native, none, tool};
-use crate::common::{Paused, Script, code, json_answer, with};
+use crate::common::{Script, code, json_answer, with};
 
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-
-/// A browser whose server refuses the scope by this error. Records the scopes of each request.
-#[derive(Clone, Debug)]
-struct Browser(&'static str, Arc<Mutex<Vec<String>>>);
-
-struct Deciding(RedirectUri, Browser);
-
-impl Receive for Browser {
-    fn begin(&self) -> ReceiveFuture<'_, Box<dyn Receiving>> {
-        let redirect = "http://127.0.0.1:4711/callback".parse().unwrap();
-        let deciding: Box<dyn Receiving> = Box::new(Deciding(redirect, self.clone()));
-        Box::pin(std::future::ready(Ok(deciding)))
-    }
-}
-
-impl Receiving for Deciding {
-    fn redirect_uri(&self) -> &RedirectUri {
-        &self.0
-    }
-
-    fn receive<'a>(self: Box<Self>, login: &'a Authorizing) -> ReceiveFuture<'a, String> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            let url = url::Url::parse(login.url()).unwrap();
-            let value = |name: &str| {
-                let found = url.query_pairs().find(|(own, _)| own == name);
-                found.map_or_else(String::new, |(_, value)| value.into_owned())
-            };
-            let (state, scope) = (value("state"), value("scope"));
-            let is_refused = scope.contains("offline_access");
-            self.1.1.lock().unwrap().push(scope);
-            match is_refused {
-                true => Ok(format!("error={}&state={state}", self.1.0)),
-                false => Ok(format!("code=c&state={state}")),
-            }
-        })
-    }
-}
 
 /// A server that lists the scope. Its other endpoints refuse it by this error.
 fn world(error: &'static str, tool: &Value, further: &Value) -> Script {
@@ -74,14 +33,10 @@ fn world(error: &'static str, tool: &Value, further: &Value) -> Script {
     })
 }
 
-fn by_browser(error: &'static str, script: &Script) -> (Connector, Arc<Mutex<Vec<String>>>) {
-    let asked: Arc<Mutex<Vec<String>>> = Arc::default();
-    let browser = Browser(error, Arc::clone(&asked));
-    let connector = Connector::new(native(), script.clone())
-        .with_clock(Paused(Instant::now()))
-        .accept_issuers(["https://as.example".parse().unwrap()])
-        .by_user(browser);
-    (connector, asked)
+fn by_browser(error: &'static str, script: &Script) -> (Connector, User) {
+    let mut user = User::default();
+    user.refusal = Some(error);
+    (connector(native(), script, &user), user)
 }
 
 fn by_device(script: &Script) -> Connector {
@@ -113,27 +68,27 @@ const BOTH: [&str; 2] = ["offline_access read", "read"];
 async fn a_login_goes_on_without_offline_access() {
     let reads = json!({"scopes_supported": ["read"]});
     let script = world("invalid_scope", &reads, &json!({}));
-    let (connector, asked) = by_browser("invalid_scope", &script);
+    let (connector, user) = by_browser("invalid_scope", &script);
     let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
     let connector = connector.with_store(store);
     let connection = connected(&connector).await;
     connection.token().await.unwrap();
-    assert_eq!(*asked.lock().unwrap(), BOTH);
+    assert_eq!(user.asked("scope"), BOTH);
     assert_eq!(connection.scopes().to_string(), "read");
     // The next process finds the login, and asks for no more.
     let next = connected(&connector).await;
     next.token().await.unwrap();
     assert_eq!(next.scopes().to_string(), "read");
-    assert_eq!(asked.lock().unwrap().len(), 2);
+    assert_eq!(user.asked("scope").len(), 2);
 
     let push = json!({"pushed_authorization_request_endpoint": "https://as.example/par"});
     let script = world("invalid_scope", &reads, &push);
-    let (connector, asked) = by_browser("access_denied", &script);
+    let (connector, user) = by_browser("access_denied", &script);
     // This browser sees no `state` in the URL of a pushed request.
     let refused = connected(&connector).await.token().await;
     assert_eq!(code(refused), "authorize.state");
     assert_eq!(sent(&script, "/par"), BOTH);
-    assert_eq!(asked.lock().unwrap().len(), 1);
+    assert_eq!(user.asked("scope").len(), 1);
 
     let script = world("invalid_scope", &reads, &device_alone());
     let connection = connected(&by_device(&script)).await;
@@ -147,10 +102,10 @@ async fn a_login_goes_on_without_offline_access() {
 async fn another_refusal_is_final() {
     let reads = json!({"scopes_supported": ["read"]});
     let script = world("access_denied", &reads, &json!({}));
-    let (connector, asked) = by_browser("access_denied", &script);
+    let (connector, user) = by_browser("access_denied", &script);
     let refused = connected(&connector).await.token().await;
     assert_eq!(code(refused), "authorize.refused");
-    assert_eq!(*asked.lock().unwrap(), BOTH[..1]);
+    assert_eq!(user.asked("scope"), BOTH[..1]);
 
     let script = world("unauthorized_client", &reads, &device_alone());
     let refused = connected(&by_device(&script)).await.token().await;
@@ -188,14 +143,14 @@ async fn a_scope_that_was_asked_for_is_not_dropped() {
         (both, None, None),
     ] {
         let script = world("invalid_scope", &tool_has, &json!({}));
-        let (mut connector, asked) = by_browser("invalid_scope", &script);
+        let (mut connector, user) = by_browser("invalid_scope", &script);
         if let Some(requested) = requested {
             connector = connector.request_scopes(requested.parse().unwrap());
         }
         let challenges = challenge.map_or_else(none, challenged);
         let connection = connector.connect(&tool(), &challenges).await.unwrap();
         assert_eq!(code(connection.token().await), "authorize.refused");
-        assert_eq!(*asked.lock().unwrap(), [scopes]);
+        assert_eq!(user.asked("scope"), [scopes]);
         assert_eq!(connection.scopes().to_string(), scopes);
     }
 }
@@ -205,7 +160,7 @@ async fn a_scope_that_was_asked_for_is_not_dropped() {
 async fn callers_share_the_login_without_offline_access() {
     let reads = json!({"scopes_supported": ["read"]});
     let script = world("invalid_scope", &reads, &json!({}));
-    let (connector, asked) = by_browser("invalid_scope", &script);
+    let (connector, user) = by_browser("invalid_scope", &script);
     let connection = connected(&connector).await;
     let callers: Vec<_> = (0..5)
         .map(|_| {
@@ -218,7 +173,7 @@ async fn callers_share_the_login_without_offline_access() {
         tokens.push(caller.await.unwrap());
     }
     assert!(tokens.iter().all(|it| *it == tokens[0]));
-    assert_eq!(*asked.lock().unwrap(), BOTH);
+    assert_eq!(user.asked("scope"), BOTH);
 }
 
 /// MCP-21: a new connection to the same server does not ask for what was refused.
@@ -226,15 +181,12 @@ async fn callers_share_the_login_without_offline_access() {
 async fn a_new_connection_knows_the_refusal() {
     let reads = json!({"scopes_supported": ["read"]});
     let script = world("invalid_scope", &reads, &json!({}));
-    let (connector, asked) = by_browser("invalid_scope", &script);
+    let (connector, user) = by_browser("invalid_scope", &script);
     let connection = connected(&connector).await;
     connection.token().await.unwrap();
     let again = connection.reconnect(&none()).await.unwrap();
     again.token().await.unwrap();
-    assert_eq!(
-        *asked.lock().unwrap(),
-        ["offline_access read", "read", "read"]
-    );
+    assert_eq!(user.asked("scope"), ["offline_access read", "read", "read"]);
     let third = again.reconnect(&none()).await.unwrap();
     assert_eq!(third.scopes().to_string(), "read");
 }

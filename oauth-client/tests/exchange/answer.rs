@@ -1,5 +1,6 @@
 //! The answers to an exchange.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aims_oauth_client::{Error, Impersonation, SubjectToken, Token, TokenRules};
@@ -148,17 +149,21 @@ async fn a_lifetime_that_is_not_stated_is_judged() {
     assert_eq!(judged(most(300), opaque).await, "ok");
 }
 
-/// If no scope was requested, the answer has none that the subject token has not.
-#[tokio::test(start_paused = true)]
-async fn a_subject_token_limits_scopes() {
+/// Returns a token of the client with the scope `read`, which lives for 900 s.
+async fn own_token() -> Arc<Token> {
     let body = json!({"access_token": "user", "token_type": "Bearer", "expires_in": 900,
         "scope": "read"});
     let script = Script::new(move |_, _| json_answer(200, &body));
     let own = source(&script, TokenRules::new());
-    let own = own
-        .token_for(&TOOL.parse().unwrap(), &"read".parse().unwrap())
+    own.token_for(&TOOL.parse().unwrap(), &"read".parse().unwrap())
         .await
-        .unwrap();
+        .unwrap()
+}
+
+/// If no scope was requested, the answer has none that the subject token has not.
+#[tokio::test(start_paused = true)]
+async fn a_subject_token_limits_scopes() {
+    let own = own_token().await;
     for (scope, expected) in [("read", "ok"), ("read write", "grant.scope")] {
         let body = answer(&"opaque".into(), &json!({"scope": scope}));
         let grant = Impersonation::new(SubjectToken::of(&own), target(""));
@@ -181,14 +186,7 @@ async fn a_subject_token_limits_scopes() {
 /// server that states none of the requested details may have ignored them.
 #[tokio::test(start_paused = true)]
 async fn an_exchange_states_its_details() {
-    let body = json!({"access_token": "user", "token_type": "Bearer", "expires_in": 900,
-        "scope": "read"});
-    let script = Script::new(move |_, _| json_answer(200, &body));
-    let own = source(&script, TokenRules::new());
-    let own = own
-        .token_for(&TOOL.parse().unwrap(), &"read".parse().unwrap())
-        .await
-        .unwrap();
+    let own = own_token().await;
     let pay = |amount: u32| json!([{"type": "pay", "amount": amount}]);
     for (scopes, stated, expected) in [
         ("read", Value::Null, "grant.other_details"),
